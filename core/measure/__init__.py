@@ -1,0 +1,1 @@
+"""Estimates: pure functions of arrays that read and write nothing."""

@@ -1,0 +1,150 @@
+"""The lifts table: one row per campaign, metric and method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core import frames
+from core.measure.multiplicity import bh_qvalues
+from core.measure.paired import PairedEffects, group_moments, paired_effects, sums
+from core.measure.panel import Panel, Rules, UserRates, user_rates
+from core.measure.ratios import Floats
+
+CLASSIC, CLASSIC_EVIDENCE = "classic", "E"
+PRIMARY, SECONDARY = "primary", "secondary"
+TESTED = ("ok", "no_baseline_events", "baseline_near_zero")
+"""Statuses whose p-value stands; the others leave the family before p is seen."""
+
+_INFERRED = (
+    "expected_rate", "effect_size", "effect_size_ci_low", "effect_size_ci_high",
+    "rel_effect_size", "rel_effect_size_ci_low", "rel_effect_size_ci_high",
+    "statistic", "df", "pvalue", "effect_size_std",
+    "mean_user_effect", "median_user_effect", "sd_user_effect", "standard_error",
+)  # fmt: skip
+
+
+def classic_lifts(panel: Panel, campaigns: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Return the classic paired comparison of every campaign and metric.
+
+    Args:
+        panel: The measured pushes; campaign codes are positions in `campaigns`.
+        campaigns: frames.CAMPAIGNS, one row per campaign.
+        rules: Confidence, minimum recipients, outlier rule.
+
+    Returns:
+        frames.LIFTS, campaigns in their order, metrics in theirs, q-values filled in.
+    """
+    parts = [
+        _of_metric(panel, campaigns, rules, metric=metric)
+        for metric in range(len(panel.metric_names))
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table = table.sort_values(["campaign_code", "metric_code"], ignore_index=True)
+    return frames.LIFTS.checked(with_qvalues(table, primary=panel.metric_names[0]))
+
+
+def with_qvalues(lifts: pd.DataFrame, *, primary: str) -> pd.DataFrame:
+    """Return lifts with q-values within two families of each method.
+
+    The primary family holds the primary metric of every campaign, decided before looking; the
+    secondary one holds all metrics of all campaigns. A row of the primary metric carries the
+    q-value of the primary family, any other row that of the secondary one.
+    """
+    lifts = lifts.assign(qvalue=np.nan, family=pd.Series(pd.NA, lifts.index, dtype="str"))
+    tested = lifts["status"].isin(TESTED) & lifts["pvalue"].notna()
+    for rows in lifts[tested].groupby("method").groups.values():
+        is_primary = lifts.loc[rows, "metric"] == primary
+        for family, members in ((SECONDARY, rows), (PRIMARY, rows[is_primary])):
+            carriers = members if family == PRIMARY else rows[~is_primary]
+            adjusted = pd.Series(bh_qvalues(lifts.loc[members, "pvalue"].to_numpy()), members)
+            lifts.loc[carriers, "qvalue"] = adjusted[carriers]
+            lifts.loc[carriers, "family"] = family
+    return lifts
+
+
+def _of_metric(panel: Panel, campaigns: pd.DataFrame, rules: Rules, *, metric: int) -> pd.DataFrame:
+    rates = user_rates(panel, metric, rules.outliers)
+    used = rates.is_used
+    moments = group_moments(
+        rates.base[used], rates.post[used], panel.campaigns[used], panel.n_campaigns
+    )
+    effects = paired_effects(moments, confidence_level=rules.confidence_level)
+    status = _statuses(panel, effects, n=moments.n, base=moments.base, rules=rules)
+    table = pd.DataFrame(
+        {
+            "campaign_code": np.arange(panel.n_campaigns),
+            "metric_code": metric,
+            "campaign_id": campaigns["campaign_id"].array,
+            "layer": campaigns["layer"].array,
+            "metric": pd.array([panel.metric_names[metric]] * len(campaigns), dtype="str"),
+            "method": pd.array([CLASSIC] * len(campaigns), dtype="str"),
+            "evidence": pd.array([CLASSIC_EVIDENCE] * len(campaigns), dtype="str"),
+            "headline": True,
+            "n_users": moments.n.astype(np.int64),
+            "n_comparison": np.zeros(panel.n_campaigns, dtype=np.int64),
+            "baseline_rate": moments.base,
+            "post_rate": moments.post,
+            "confidence_level": rules.confidence_level,
+            "status": pd.array(status, dtype="str"),
+            "n_dropped": _per_campaign(panel, rates.is_touched),
+            "n_events_baseline": _per_campaign(panel, panel.counts.n_aligned[:, metric] * used),
+            "n_events_post": _per_campaign(panel, panel.counts.n_post[:, metric] * used),
+            **_effect_columns(effects, moments.base, _medians(panel, rates)),
+        }
+    )
+    is_blank = table["status"].isin(["too_few_users", "no_recipients"])
+    table.loc[is_blank, list(_INFERRED)] = np.nan
+    return table
+
+
+def _effect_columns(effects: PairedEffects, base: Floats, medians: Floats) -> dict[str, Floats]:
+    return {
+        "expected_rate": base,
+        "effect_size": effects.effect_size,
+        "effect_size_ci_low": effects.ci_low,
+        "effect_size_ci_high": effects.ci_high,
+        "rel_effect_size": effects.relative.estimate,
+        "rel_effect_size_ci_low": effects.relative.ci_low,
+        "rel_effect_size_ci_high": effects.relative.ci_high,
+        "statistic": effects.statistic,
+        "df": effects.df,
+        "pvalue": effects.pvalue,
+        "effect_size_std": effects.effect_size_std,
+        "mean_user_effect": effects.effect_size,
+        "median_user_effect": medians,
+        "sd_user_effect": effects.sd_diff,
+        "standard_error": effects.standard_error,
+    }
+
+
+def _statuses(
+    panel: Panel, effects: PairedEffects, *, n: Floats, base: Floats, rules: Rules
+) -> NDArray[np.object_]:
+    """Say of each campaign why a number is missing or provisional; the first reason counts."""
+    is_open = _per_campaign(panel, panel.is_open) > 0
+    reasons = [
+        (n == 0, "no_recipients"),
+        (n < rules.min_recipients, "too_few_users"),
+        (is_open, "window_open"),
+        (base == 0, "no_baseline_events"),
+        (~effects.relative.is_bounded, "baseline_near_zero"),
+        (effects.sd_diff == 0, "no_variation"),
+    ]
+    conditions, words = zip(*reasons, strict=True)
+    return np.asarray(np.select(list(conditions), list(words), default="ok"), dtype=object)
+
+
+def _medians(panel: Panel, rates: UserRates) -> Floats:
+    medians = np.full(panel.n_campaigns, np.nan)
+    difference = rates.post - rates.base
+    for code, rows in enumerate(panel.segments):
+        used = rates.is_used[rows]
+        if used.any():
+            medians[code] = np.median(difference[rows][used])
+    return medians
+
+
+def _per_campaign(panel: Panel, values: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.rint(sums(values, panel.campaigns, panel.n_campaigns)).astype(np.int64)

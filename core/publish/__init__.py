@@ -1,0 +1,1 @@
+"""Tables, workbooks, figures and files made from results."""

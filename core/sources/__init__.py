@@ -1,0 +1,1 @@
+"""Outside world in, declared tables out."""

@@ -1,0 +1,257 @@
+"""Activity from a PostHog batch export: Parquet files read with DuckDB."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from core.activity.source import Activity, Period, Progress, Usage
+from core.activity.timelines import from_rows
+from core.errors import ExportError
+from core.settings import Events
+
+_REQUIRED = ("uuid", "event", "distinct_id", "timestamp")
+_OPTIONAL = ("person_id", "person_properties")
+_STEP = "Reading exported events"
+
+# Columns an export lacks (person_id in exports to PostgreSQL) arrive as null through this table.
+_SHAPE = """
+CREATE OR REPLACE TEMP TABLE shape (
+    uuid VARCHAR, event VARCHAR, distinct_id VARCHAR, person_id VARCHAR,
+    person_properties VARCHAR, timestamp TIMESTAMPTZ
+)
+"""
+_EVENTS = """
+CREATE OR REPLACE TEMP VIEW exported AS
+SELECT uuid, event, distinct_id, person_id, person_properties, timestamp FROM shape
+UNION ALL BY NAME
+SELECT COLUMNS(lambda c: c IN ('uuid', 'event', 'distinct_id', 'person_id', 'person_properties',
+                          'timestamp'))
+FROM read_parquet(getvariable('events_files'), union_by_name = true)
+"""
+_PERSONS = """
+CREATE OR REPLACE TEMP TABLE persons AS
+SELECT distinct_id, arg_max(CAST(person_id AS VARCHAR), person_distinct_id_version) AS person_id,
+       arg_max(json_extract_string(properties, '$.email'), person_distinct_id_version) AS email
+FROM read_parquet(getvariable('persons_files'), union_by_name = true)
+WHERE distinct_id IS NOT NULL AND person_id IS NOT NULL
+GROUP BY distinct_id
+"""
+_NO_PERSONS = """
+CREATE OR REPLACE TEMP TABLE persons (distinct_id VARCHAR, person_id VARCHAR, email VARCHAR)
+"""
+# person_id is as of ingestion: the newest one a distinct id was exported with says who it
+# belongs to now, where there is no persons export to say so.
+_IDENTITIES = """
+CREATE OR REPLACE TEMP TABLE identities AS
+SELECT distinct_id, coalesce(persons.person_id, newest.person_id, distinct_id) AS person_id
+FROM (
+    SELECT distinct_id, arg_max(person_id, (timestamp, person_id)) AS person_id
+    FROM exported WHERE distinct_id IS NOT NULL GROUP BY distinct_id
+) AS newest FULL JOIN persons USING (distinct_id)
+"""
+_CODES = """
+CREATE OR REPLACE TEMP TABLE codes AS
+SELECT distinct_id, dense_rank() OVER (ORDER BY person_id) - 1 AS code, person_id FROM identities
+"""
+# A uuid may stand twice and counts once, at its earliest instant. Aggregating integers instead of
+# the texts they stand for is what keeps this fast.
+_WANTED = """
+CREATE OR REPLACE TEMP TABLE wanted AS
+SELECT unnest($events) AS event, generate_subscripts($events, 1) - 1 AS position
+"""
+_TRACKED = """
+SELECT min(codes.code) AS person, min(epoch_us(timestamp)) // 1000 AS instant,
+       min(wanted.position) AS event
+FROM exported JOIN wanted USING (event) JOIN codes USING (distinct_id)
+WHERE timestamp >= $start AND timestamp < $end
+GROUP BY uuid
+"""
+_EVENT_EMAILS = """
+SELECT arg_max(json_extract_string(person_properties, '$.email'), timestamp) AS email,
+       identities.person_id AS person_id
+FROM exported JOIN identities USING (distinct_id)
+WHERE contains(person_properties, '"email"')
+  AND json_extract_string(person_properties, '$.email') IS NOT NULL
+GROUP BY identities.person_id
+"""
+_PERSON_EMAILS = "SELECT DISTINCT email, person_id FROM persons WHERE email IS NOT NULL"
+_EXTENT = """
+SELECT epoch_us(min(timestamp)) // 1000, epoch_us(max(timestamp)) // 1000, count(*) FROM exported
+"""
+_TOTALS = """
+SELECT event, count(DISTINCT uuid) AS n, epoch_us(max(timestamp)) // 1000 AS last FROM exported
+WHERE list_contains($events, event) GROUP BY event
+"""
+
+
+class ExportSource:
+    """A folder of exported events, with its persons export where there is one."""
+
+    kind = "export"
+
+    def __init__(self, settings: Events) -> None:
+        """Find the files.
+
+        Raises:
+            ExportError: No file matches, or a column is missing.
+        """
+        self.usage = Usage()
+        self._settings = settings
+        self._files = found_files(settings.path, key="events.path")
+        self._has_persons = settings.persons is not None
+        self._connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        self._emails: pd.DataFrame | None = None
+        self._prepare()
+
+    @property
+    def label(self) -> str:
+        """Return what it is in a few words."""
+        return f"PostHog export {self._settings.path}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what changes when a file is added, replaced or grows."""
+        persons = (
+            found_files(self._settings.persons, key="events.persons")
+            if (self._settings.persons)
+            else []
+        )
+        stats = [(str(path), path.stat()) for path in map(Path, self._files + persons)]
+        return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+
+    def fetch(
+        self,
+        period: Period,
+        events: Sequence[str],
+        *,
+        refresh: bool = False,  # noqa: ARG002 - files are always read as they are now
+        on_progress: Progress,
+    ) -> Activity:
+        """Return everybody's tracked events of a period, each uuid once."""
+        on_progress(_STEP, 0, 3)
+        self._run(_CODES)
+        on_progress(_STEP, 1, 3)
+        bounds = {"start": _instant(period.start), "end": _instant(period.end)}
+        self._run(_WANTED, {"events": list(events)})
+        rows = self._run(_TRACKED, bounds).fetchnumpy()
+        on_progress(_STEP, 2, 3)
+        seen = self._run("SELECT distinct_id, person_id, code FROM codes").df()
+        people = seen.drop_duplicates("code").sort_values("code")["person_id"]
+        timelines = from_rows(
+            people.to_numpy(dtype=object),
+            np.asarray(rows["person"], dtype=np.int64),
+            np.asarray(rows["instant"], dtype=np.int64),
+            np.asarray(rows["event"], dtype=np.int64),
+            event_names=events,
+        )
+        on_progress(_STEP, 3, 3)
+        return Activity(
+            timelines=timelines,
+            seen=seen[["distinct_id", "person_id"]].astype("str").assign(is_current=True),
+            notices=self._notices(period),
+        )
+
+    def persons_of(self, distinct_ids: Sequence[str]) -> pd.DataFrame:
+        """Return `distinct_id`, `person_id` of the ids that are in the export."""
+        found = self._run(
+            "SELECT distinct_id, person_id FROM identities WHERE list_contains($ids, distinct_id)",
+            {"ids": list(distinct_ids)},
+        )
+        return found.df().astype("str")
+
+    def persons_with(self, emails: Sequence[str]) -> pd.DataFrame:
+        """Return `email`, `person_id` for trimmed, case-folded e-mails."""
+        if self._emails is None:
+            known = self._run(_PERSON_EMAILS if self._has_persons else _EVENT_EMAILS).df()
+            folded = known["email"].astype("str").str.strip().str.casefold()
+            self._emails = known.astype("str").assign(email=folded).drop_duplicates()
+        return self._emails[self._emails["email"].isin(list(emails))].reset_index(drop=True)
+
+    def totals(self, events: Sequence[str]) -> pd.DataFrame:
+        """Return `event`, `n` (distinct uuids) and `last` (ms) for each event that occurs."""
+        return self._run(_TOTALS, {"events": list(events)}).df()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _prepare(self) -> None:
+        self._run("SET VARIABLE events_files = $files", {"files": self._files})
+        present = self._columns("events_files")
+        missing = [name for name in _REQUIRED if name not in present]
+        if missing:
+            raise ExportError(
+                f"The exported events at {self._settings.path} have no column {missing[0]!r}. "
+                "Export the events model from PostHog as Parquet."
+            )
+        if "person_id" not in present and not self._has_persons:
+            raise ExportError(
+                f"The exported events at {self._settings.path} have no person_id; export the "
+                "persons model too and set events.persons."
+            )
+        self._run(_SHAPE)
+        self._run(_EVENTS)
+        self._prepare_persons()
+        self._run(_IDENTITIES)
+
+    def _prepare_persons(self) -> None:
+        if self._settings.persons is None:
+            self._run(_NO_PERSONS)
+            return
+        files = found_files(self._settings.persons, key="events.persons")
+        self._run("SET VARIABLE persons_files = $files", {"files": files})
+        self._run(_PERSONS)
+
+    def _columns(self, variable: str) -> set[str]:
+        described = self._run(
+            "SELECT name FROM parquet_schema(getvariable($variable))", {"variable": variable}
+        )
+        return {name for (name,) in described.fetchall()}
+
+    def _notices(self, period: Period) -> tuple[str, ...]:
+        first, _, _ = self._run(_EXTENT).fetchall()[0]
+        if first is None:
+            return (f"The export {self._settings.path} holds no events at all.",)
+        notices = []
+        if first > period.start:
+            notices.append(
+                f"Exported events begin at {_instant(first):%Y-%m-%d %H:%M} UTC, later than the "
+                f"first baseline ({_instant(period.start):%Y-%m-%d %H:%M}): early baselines are "
+                "undercounted."
+            )
+        return tuple(notices)
+
+    def _run(self, query: str, values: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(query, values or {})
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0][:300]
+            raise ExportError(f"The export {self._settings.path} cannot be read: {said}") from None
+
+
+def found_files(pattern: str, *, key: str) -> list[str]:
+    """Return the Parquet files a folder or glob names, sorted.
+
+    Raises:
+        ExportError: There are none.
+    """
+    path = Path(pattern)
+    if path.is_dir():
+        files = [str(file) for file in path.rglob("*.parquet")]
+    else:
+        files = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob refuses absolutes
+    if not files:
+        raise ExportError(f"{key}: no Parquet file matches {pattern}. Check the path.")
+    return sorted(files)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
