@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from core import frames
 from core.measure.multiplicity import bh_qvalues
 from core.measure.paired import PairedEffects, group_moments, paired_effects, sums
-from core.measure.panel import Panel, Rules, UserRates, user_rates
+from core.measure.panel import Panel, Rules, UserRates
 from core.measure.ratios import Floats
 
 CLASSIC, CLASSIC_EVIDENCE = "classic", "E"
@@ -25,20 +27,23 @@ _INFERRED = (
 )  # fmt: skip
 
 
-def classic_lifts(panel: Panel, campaigns: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def classic_lifts(
+    panel: Panel, rates: Sequence[UserRates], campaigns: pd.DataFrame, rules: Rules
+) -> pd.DataFrame:
     """Return the classic paired comparison of every campaign and metric.
 
     Args:
         panel: The measured pushes; campaign codes are positions in `campaigns`.
+        rates: Each push's rates, one entry per metric of the panel.
         campaigns: frames.CAMPAIGNS, one row per campaign.
-        rules: Confidence, minimum recipients, outlier rule.
+        rules: Confidence and minimum recipients.
 
     Returns:
         frames.LIFTS, campaigns in their order, metrics in theirs, q-values filled in.
     """
     parts = [
-        _of_metric(panel, campaigns, rules, metric=metric)
-        for metric in range(len(panel.metric_names))
+        _of_metric(panel, of_metric, campaigns, rules, metric=metric)
+        for metric, of_metric in enumerate(rates)
     ]
     table = pd.concat(parts, ignore_index=True)
     table = table.sort_values(["campaign_code", "metric_code"], ignore_index=True)
@@ -64,8 +69,9 @@ def with_qvalues(lifts: pd.DataFrame, *, primary: str) -> pd.DataFrame:
     return lifts
 
 
-def _of_metric(panel: Panel, campaigns: pd.DataFrame, rules: Rules, *, metric: int) -> pd.DataFrame:
-    rates = user_rates(panel, metric, rules.outliers)
+def _of_metric(
+    panel: Panel, rates: UserRates, campaigns: pd.DataFrame, rules: Rules, *, metric: int
+) -> pd.DataFrame:
     used = rates.is_used
     moments = group_moments(
         rates.base[used], rates.post[used], panel.campaigns[used], panel.n_campaigns

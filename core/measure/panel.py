@@ -85,6 +85,11 @@ class UserRates:
     is_touched: NDArray[np.bool_]
 
 
+def all_rates(panel: Panel, outliers: Outliers) -> list[UserRates]:
+    """Return each push's rates of every metric, in the panel's order of metrics."""
+    return [user_rates(panel, metric, outliers) for metric in range(len(panel.metric_names))]
+
+
 def user_rates(panel: Panel, metric: int, outliers: Outliers) -> UserRates:
     """Return each push's rates before and after under an outlier rule.
 

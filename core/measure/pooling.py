@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,14 +12,18 @@ from core import frames
 from core.activity.timelines import MS_PER_DAY
 from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
 from core.measure.paired import Codes, Moments, clustered_moments, paired_effects
-from core.measure.panel import Panel, Rules, user_rates
+from core.measure.panel import Panel, Rules, UserRates
 
 ALL = "all"
 _GROUPS = (*frames.LAYERS, ALL)
 
 
 def classic_layers(
-    panel: Panel, campaigns: pd.DataFrame, lifts: pd.DataFrame, rules: Rules
+    panel: Panel,
+    rates: Sequence[UserRates],
+    campaigns: pd.DataFrame,
+    lifts: pd.DataFrame,
+    rules: Rules,
 ) -> pd.DataFrame:
     """Return the pooled classic comparison of each layer, and of all, for every metric.
 
@@ -27,15 +33,16 @@ def classic_layers(
 
     Args:
         panel: The measured pushes; campaign codes are positions in `campaigns`.
+        rates: Each push's rates, one entry per metric of the panel.
         campaigns: frames.CAMPAIGNS.
         lifts: frames.LIFTS of the same campaigns.
-        rules: Confidence and outlier rule.
+        rules: Confidence and minimum recipients.
     """
     is_pooled = (campaigns["qualifies"] & campaigns["window_complete"]).to_numpy(dtype=bool)
     layer = pd.Categorical(campaigns["layer"], categories=_GROUPS).codes.astype(np.int64)
     parts = [
-        _of_metric(panel, lifts, rules, metric=metric, layer=layer, is_pooled=is_pooled)
-        for metric in range(len(panel.metric_names))
+        _of_metric(panel, of_metric, lifts, rules, metric=metric, layer=layer, is_pooled=is_pooled)
+        for metric, of_metric in enumerate(rates)
     ]
     table = pd.concat(parts, ignore_index=True)
     present = set(campaigns["layer"]) | {ALL}
@@ -44,6 +51,7 @@ def classic_layers(
 
 def _of_metric(
     panel: Panel,
+    rates: UserRates,
     lifts: pd.DataFrame,
     rules: Rules,
     *,
@@ -51,7 +59,6 @@ def _of_metric(
     layer: Codes,
     is_pooled: NDArray[np.bool_],
 ) -> pd.DataFrame:
-    rates = user_rates(panel, metric, rules.outliers)
     rows = np.flatnonzero(rates.is_used & is_pooled[panel.campaigns])
     twice = np.concatenate([rows, rows])  # once for its layer, once for all
     groups = np.concatenate(
@@ -63,8 +70,7 @@ def _of_metric(
     table = _rows(moments, persons, rules)
     table["metric"] = pd.array([panel.metric_names[metric]] * len(_GROUPS), dtype="str")
     counted = lifts[(lifts["metric"] == panel.metric_names[metric]) & lifts["headline"]]
-    codes = np.append(np.unique(panel.campaigns[rows]), [])
-    of_layer = pd.Series(layer[codes.astype(np.int64)])
+    of_layer = layer[np.unique(panel.campaigns[rows])]
     table["n_campaigns"] = [
         int((of_layer == g).sum()) if name != ALL else len(of_layer)
         for g, name in enumerate(_GROUPS)

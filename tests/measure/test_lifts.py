@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR
-from core.measure.lifts import classic_lifts, with_qvalues
+from core.measure.lifts import with_qvalues
 from core.measure.multiplicity import bh_qvalues
 from core.measure.panel import Rules
-from tests.measure.worlds import T, campaigns_frame, panel_of, poisson_rows
+from tests.measure.worlds import T, campaigns_frame, lifts_of, panel_of, poisson_rows
 
 N = 60
 
@@ -40,7 +40,7 @@ def rates(panel, campaign, metric):
 
 
 def test_classic_lifts_agree_with_scipy_and_the_definitions(panel, campaigns):
-    got = row(classic_lifts(panel, campaigns, Rules()), "a", "first")
+    got = row(lifts_of(panel, campaigns, Rules()), "a", "first")
     base, post = rates(panel, 0, 0)
     reference = stats.ttest_rel(post, base)
     low, high = reference.confidence_interval(0.95)
@@ -62,27 +62,24 @@ def test_classic_lifts_agree_with_scipy_and_the_definitions(panel, campaigns):
 
 
 def test_classic_lifts_have_one_headline_a_campaign_and_metric(panel, campaigns):
-    table = classic_lifts(panel, campaigns, Rules())
+    table = lifts_of(panel, campaigns, Rules())
     assert len(table) == 4 * 2
     assert (table.groupby(["campaign_id", "metric"])["headline"].sum() == 1).all()
 
 
 def test_classic_lifts_say_why_a_number_is_missing(panel, campaigns):
-    table = classic_lifts(panel, campaigns, Rules())
+    table = lifts_of(panel, campaigns, Rules())
     few, none = row(table, "c", "first"), row(table, "d", "first")
     assert (few["status"], none["status"]) == ("too_few_users", "no_recipients")
     assert few["n_users"] == 13
     assert few[["effect_size", "pvalue", "rel_effect_size", "qvalue"]].isna().all()
     assert few[["baseline_rate", "post_rate"]].notna().all()
-    assert (
-        row(classic_lifts(panel, campaigns, Rules(min_recipients=13)), "c", "first")["status"]
-        == "ok"
-    )
+    assert row(lifts_of(panel, campaigns, Rules(min_recipients=13)), "c", "first")["status"] == "ok"
 
 
 def test_classic_lifts_at_another_confidence_level(panel, campaigns):
-    wide = row(classic_lifts(panel, campaigns, Rules(confidence_level=0.99)), "a", "first")
-    slim = row(classic_lifts(panel, campaigns, Rules(confidence_level=0.8)), "a", "first")
+    wide = row(lifts_of(panel, campaigns, Rules(confidence_level=0.99)), "a", "first")
+    slim = row(lifts_of(panel, campaigns, Rules(confidence_level=0.8)), "a", "first")
     for name in ("effect_size", "rel_effect_size"):
         assert wide[f"{name}_ci_low"] < slim[f"{name}_ci_low"] < slim[name]
         assert slim[name] < slim[f"{name}_ci_high"] < wide[f"{name}_ci_high"]
@@ -92,7 +89,7 @@ def test_classic_lifts_at_another_confidence_level(panel, campaigns):
 def test_classic_lifts_without_baseline_events_have_no_percentage():
     rows = [(u, MS_PER_HOUR * (1 + u), 0) for u in range(20)]
     panel = panel_of(rows, [(0, u, 0) for u in range(40)])
-    table = classic_lifts(panel, campaigns_frame(["a"], ["1"], [40]), Rules())
+    table = lifts_of(panel, campaigns_frame(["a"], ["1"], [40]), Rules())
     got = row(table, "a", "first")
     assert got["status"] == "no_baseline_events"
     assert (
@@ -108,7 +105,7 @@ def test_classic_lifts_without_baseline_events_have_no_percentage():
 def test_classic_lifts_on_a_baseline_too_close_to_zero_have_no_percentage():
     rows = [(0, -MS_PER_DAY, 0)] + [(u, MS_PER_HOUR, 0) for u in range(40)]
     panel = panel_of(rows, [(0, u, 0) for u in range(40)])
-    got = row(classic_lifts(panel, campaigns_frame(["a"], ["1"], [40]), Rules()), "a", "first")
+    got = row(lifts_of(panel, campaigns_frame(["a"], ["1"], [40]), Rules()), "a", "first")
     assert got["status"] == "baseline_near_zero"
     assert np.isnan(got["rel_effect_size"])
     assert got["rel_effect_size_ci_low"] > 0
@@ -120,7 +117,7 @@ def test_classic_lifts_cut_the_baseline_at_sign_up():
     sends = [(0, u, 0) for u in range(41)]
     signed_up = np.append(np.full(40, T - 2 * MS_PER_DAY), T)  # the last has no baseline at all
     panel = panel_of(rows, sends, signed_up=signed_up)
-    got = row(classic_lifts(panel, campaigns_frame(["a"], ["1"], [41]), Rules()), "a", "first")
+    got = row(lifts_of(panel, campaigns_frame(["a"], ["1"], [41]), Rules()), "a", "first")
     assert got["baseline_rate"] == 0.5
     assert got["n_users"] == 40
 
@@ -130,7 +127,7 @@ def test_classic_lifts_compare_open_windows_over_the_same_hours():
     hours = range(-30 * 24, 6)
     rows = [(u, h * MS_PER_HOUR + u, 0) for u in range(40) for h in hours if h % 24 in {1, 4}]
     panel = panel_of(rows, [(0, u, 0) for u in range(40)], as_of=T + 6 * MS_PER_HOUR)
-    got = row(classic_lifts(panel, campaigns_frame(["a"], ["1"], [40]), Rules()), "a", "first")
+    got = row(lifts_of(panel, campaigns_frame(["a"], ["1"], [40]), Rules()), "a", "first")
     assert got["status"] == "window_open"
     assert got["post_rate"] == pytest.approx(8)
     assert got["expected_rate"] == pytest.approx(8)
@@ -139,7 +136,7 @@ def test_classic_lifts_compare_open_windows_over_the_same_hours():
 
 
 def test_with_qvalues_corrects_primary_and_secondary_families_apart(panel, campaigns):
-    table = classic_lifts(panel, campaigns, Rules(min_recipients=2))
+    table = lifts_of(panel, campaigns, Rules(min_recipients=2))
     tested = table[table["status"] == "ok"]
     primary = tested[tested["metric"] == "first"]
     assert primary["family"].tolist() == ["primary"] * len(primary)
@@ -151,7 +148,7 @@ def test_with_qvalues_corrects_primary_and_secondary_families_apart(panel, campa
 
 
 def test_with_qvalues_does_not_depend_on_the_order_of_rows(panel, campaigns):
-    table = classic_lifts(panel, campaigns, Rules(min_recipients=2))
+    table = lifts_of(panel, campaigns, Rules(min_recipients=2))
     shuffled = with_qvalues(table.sample(frac=1, random_state=1), primary="first")
     again = shuffled.sort_index()["qvalue"].to_numpy()
     assert again == pytest.approx(table["qvalue"].to_numpy(), nan_ok=True)
@@ -164,8 +161,8 @@ def test_classic_lifts_under_an_outlier_rule_touch_the_extreme_user(rule):
     rows += [(0, int(m), 0) for m in rng.integers(0, 2 * MS_PER_DAY, 500)]
     panel = panel_of(rows, [(0, u, 0) for u in range(80)])
     campaigns = campaigns_frame(["a"], ["1"], [80])
-    kept = row(classic_lifts(panel, campaigns, Rules()), "a", "first")
-    got = row(classic_lifts(panel, campaigns, Rules(outliers=rule)), "a", "first")
+    kept = row(lifts_of(panel, campaigns, Rules()), "a", "first")
+    got = row(lifts_of(panel, campaigns, Rules(outliers=rule)), "a", "first")
     assert kept["n_dropped"] == 0
     assert got["n_dropped"] >= 1
     assert got["n_users"] == (80 if rule == "winsorize" else 80 - got["n_dropped"])
@@ -184,7 +181,7 @@ def test_winsorize_keeps_a_true_null_and_iqr_does_not():
     panel = panel_of(rows, pushes)
     campaigns = campaigns_frame([str(c) for c in range(60)], ["1"] * 60, [100] * 60)
     for rule in rejected:
-        table = classic_lifts(panel, campaigns, Rules(outliers=rule))
+        table = lifts_of(panel, campaigns, Rules(outliers=rule))
         rejected[rule] = int((table.loc[table["metric"] == "first", "pvalue"] < 0.05).sum())
     assert rejected["winsorize"] <= 8
     assert rejected["iqr"] >= 30

@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 
-from core.measure.lifts import classic_lifts
 from core.measure.panel import Rules
-from core.measure.pooling import classic_layers
-from tests.measure.worlds import campaigns_frame, panel_of, poisson_rows
+from tests.measure.worlds import campaigns_frame, layers_of, panel_of, poisson_rows
 
 N = 80
 
 
 def pooled(panel, campaigns, rules=None):
-    rules = rules or Rules()
-    return classic_layers(panel, campaigns, classic_lifts(panel, campaigns, rules), rules)
+    return layers_of(panel, campaigns, rules or Rules())
 
 
 def row(table, layer, metric="first"):

@@ -5,7 +5,9 @@ import pandas as pd
 
 from core import frames
 from core.activity.timelines import MS_PER_DAY, from_rows
-from core.measure.panel import Panel
+from core.measure.lifts import classic_lifts
+from core.measure.panel import Panel, all_rates
+from core.measure.pooling import classic_layers
 from core.measure.windows import NEVER, EventIndex, Sends, WindowLengths, count_windows
 
 T = 1_790_000_000_000
@@ -83,3 +85,14 @@ def poisson_rows(rng, *, n_users, rate, extra=0.0, event=0, shape=1.0):
         at = (start + rng.random(n.sum()) * days) * MS_PER_DAY
         rows += [(int(p), int(t), event) for p, t in zip(person, at, strict=True)]
     return rows
+
+
+def lifts_of(panel, campaigns, rules):
+    """Return the classic lifts under rules."""
+    return classic_lifts(panel, all_rates(panel, rules.outliers), campaigns, rules)
+
+
+def layers_of(panel, campaigns, rules):
+    """Return the pooled classic lifts under rules."""
+    lifts = lifts_of(panel, campaigns, rules)
+    return classic_layers(panel, all_rates(panel, rules.outliers), campaigns, lifts, rules)
