@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
+from scipy import stats
 
 from core.measure.ratios import Floats
 
@@ -16,5 +16,5 @@ def bh_qvalues(pvalues: Floats) -> Floats:
     adjusted = np.full(len(pvalues), np.nan)
     known = ~np.isnan(pvalues)
     if known.any():
-        adjusted[known] = multipletests(pvalues[known], method="fdr_bh")[1]
+        adjusted[known] = stats.false_discovery_control(pvalues[known], method="bh")
     return adjusted
