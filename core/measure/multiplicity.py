@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from core.measure.ratios import Floats
 
@@ -14,7 +13,9 @@ def bh_qvalues(pvalues: Floats) -> Floats:
     Source: Benjamini and Hochberg (1995), JRSS B 57(1), 289-300.
     """
     adjusted = np.full(len(pvalues), np.nan)
-    known = ~np.isnan(pvalues)
-    if known.any():
-        adjusted[known] = stats.false_discovery_control(pvalues[known], method="bh")
+    known = np.flatnonzero(~np.isnan(pvalues))
+    # scipy.stats has this too, and takes longer to import than a whole analysis to compute
+    order = known[np.argsort(pvalues[known])]
+    scaled = pvalues[order] * len(order) / np.arange(1, len(order) + 1)
+    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return adjusted

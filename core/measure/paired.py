@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from core.measure.ratios import Floats, RatioSet, relative_effect
 
@@ -116,9 +116,9 @@ def paired_effects(
         varies = error > 0
         t = np.where(varies, effect / error, np.nan)
         d_z = np.where(varies, effect / sd, np.nan)
-        half = stats.t.ppf((1 + confidence_level) / 2, np.maximum(df, 1)) * error
+        half = stdtrit(np.maximum(df, 1), (1 + confidence_level) / 2) * error
         unchanged = np.where((sd == 0) & (effect == 0), 1.0, np.nan)
-        pvalue = np.where(varies, 2 * stats.t.sf(np.abs(t), np.maximum(df, 1)), unchanged)
+        pvalue = np.where(varies, 2 * stdtr(np.maximum(df, 1), -np.abs(t)), unchanged)
         half = np.where(varies, half, np.nan)
         relative = relative_effect(
             moments.post,

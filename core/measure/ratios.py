@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def relative_effect(
     A denominator not distinguishable from 0 makes the set unbounded: then there is no estimate,
     and a lower limit only where one ray remains among non-negative ratios.
     """
-    t2 = stats.t.ppf((1 + confidence_level) / 2, np.maximum(df, 1)) ** 2
+    t2 = stdtrit(np.maximum(df, 1), (1 + confidence_level) / 2) ** 2
     a = base**2 - t2 * var_base
     b = base * post - t2 * cov
     c = post**2 - t2 * var_post

@@ -123,19 +123,18 @@ def count_windows(
         lengths: Window lengths.
         metrics: For each metric the positions of its events in the timelines' event_names.
     """
-    order = np.lexsort((sends.instants, sends.persons))  # neighbours share cache lines
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
+    order = _by_person(sends)
     ordered = _taken(sends, order)
     starts = _cut(ordered.instants - lengths.baseline_ms, ordered)
     observed = ordered.observed(lengths)
-    baseline = _metric_counts(index, ordered, metrics, starts, ordered.instants)
-    post = _metric_counts(index, ordered, metrics, ordered.instants, ordered.instants + observed)
+    edges = [starts, ordered.instants, ordered.instants + observed]
+    baseline, post = _between(index, ordered, metrics, edges)
     aligned, aligned_ms = baseline.copy(), ordered.instants - starts
     is_open = observed < lengths.post_ms
     if is_open.any():
         open_sends = _taken(ordered, np.flatnonzero(is_open))
         aligned[is_open], aligned_ms[is_open] = _same_hours(index, open_sends, lengths, metrics)
+    back = np.argsort(order)
     return WindowCounts(
         n_baseline=baseline[back],
         n_post=post[back],
@@ -157,20 +156,35 @@ def count_blocks(
         Int64[pushes, blocks], the nearest block first, and whether the block lies wholly after
         the sign-up.
     """
-    counts = np.zeros((len(sends.persons), lengths.n_blocks), dtype=np.int64)
-    whole = np.zeros(counts.shape, dtype=bool)
-    for j, (starts, ends) in enumerate(_blocks(sends, lengths, sends.observed(lengths))):
-        whole[:, j] = starts >= sends.signed_up
-        for event in events:
-            counts[:, j] += index.count_between(event, sends.persons, starts, ends)
-    return counts, whole
+    order = _by_person(sends)
+    ordered = _taken(sends, order)
+    steps = np.arange(lengths.n_blocks, -1, -1) * lengths.post_ms
+    edges = [ordered.instants - step for step in steps]
+    counts = np.stack([part[:, 0] for part in _between(index, ordered, [events], edges)], axis=1)
+    counts = counts[:, ::-1]
+    observed = ordered.observed(lengths)
+    is_open = np.flatnonzero(observed < lengths.post_ms)
+    if len(is_open):
+        open_sends = _taken(ordered, is_open)
+        for j, (starts, ends) in enumerate(_blocks(open_sends, lengths)):
+            (cut,) = _between(index, open_sends, [events], [starts, ends])
+            counts[is_open, j] = cut[:, 0]
+    whole = ordered.instants[:, None] - steps[-2::-1] >= ordered.signed_up[:, None]
+    back = np.argsort(order)
+    return counts[back], whole[back]
 
 
-def _blocks(sends: Sends, lengths: WindowLengths, hours_ms: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """Yield, going back in time, the first `hours_ms` of each block before each push."""
+def _by_person(sends: Sends) -> NDArray[np.int64]:
+    """Return the order in which neighbouring searches share cache lines."""
+    return np.lexsort((sends.instants, sends.persons))
+
+
+def _blocks(sends: Sends, lengths: WindowLengths) -> Iterator[tuple[Int64, Int64]]:
+    """Yield, going back in time, the hours observed so far of each block before each push."""
+    observed = sends.observed(lengths)
     for j in range(1, lengths.n_blocks + 1):
         starts = sends.instants - j * lengths.post_ms
-        yield starts, starts + hours_ms
+        yield starts, starts + observed
 
 
 def _same_hours(
@@ -183,28 +197,36 @@ def _same_hours(
     """
     counts = np.zeros((len(sends.persons), len(metrics)), dtype=np.int64)
     total = np.zeros(len(sends.persons), dtype=np.int64)
-    for starts, ends in _blocks(sends, lengths, sends.observed(lengths)):
+    for starts, ends in _blocks(sends, lengths):
         cut = np.minimum(_cut(starts, sends), ends)
-        counts += _metric_counts(index, sends, metrics, cut, ends)
+        counts += _between(index, sends, metrics, [cut, ends])[0]
         total += ends - cut
     return counts, total
 
 
-def _metric_counts(
+def _between(
     index: EventIndex,
     sends: Sends,
     metrics: Sequence[Sequence[int]],
-    starts: Int64,
-    ends: Int64,
-) -> Int64:
-    def of_metric(events: Sequence[int]) -> Int64:
-        counts = np.zeros(len(starts), dtype=np.int64)
-        for event in events:
-            counts += index.count_between(event, sends.persons, starts, ends)
-        return counts
+    edges: Sequence[Int64],
+) -> list[Int64]:
+    """Return, for each two consecutive edges, Int64[pushes, metrics] events in [edge, next)."""
+    seen = sends.persons >= 0
 
+    def of_event(event: int) -> list[Int64]:
+        return [index.count_before(event, sends.persons, edge) for edge in edges]
+
+    wanted = sorted({event for events in metrics for event in events})
     with ThreadPoolExecutor(_THREADS) as pool:  # searchsorted lets other threads run
-        return np.column_stack(list(pool.map(of_metric, metrics)))
+        before = dict(zip(wanted, pool.map(of_event, wanted), strict=True))
+    found = []
+    for i in range(len(edges) - 1):
+        counts = np.zeros((len(seen), len(metrics)), dtype=np.int64)
+        for metric, events in enumerate(metrics):
+            for event in events:
+                counts[:, metric] += before[event][i + 1] - before[event][i]
+        found.append(np.where(seen[:, None], counts, 0))
+    return found
 
 
 def _cut(starts: Int64, sends: Sends) -> Int64:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from core.activity.source import ActivitySource, Progress
 
@@ -140,6 +138,10 @@ def _one_person_each(found: pd.DataFrame) -> tuple[dict[str, str], int]:
     shared = found[found["email"].isin(sizes.index[sizes > 1])]
     if shared.empty:
         return {}, 0
+    # here, because most runs have no shared e-mail and importing this takes half a second
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     person, ids = pd.factorize(shared["person_id"], sort=True)
     email, emails = pd.factorize(shared["email"])
     n = len(ids)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from core.measure.multiplicity import bh_qvalues
 
@@ -28,3 +29,8 @@ def test_bh_qvalues_leave_missing_ones_out_of_the_family():
 
 def test_bh_qvalues_without_any_pvalue():
     assert np.isnan(bh_qvalues(np.array([np.nan, np.nan]))).all()
+
+
+def test_bh_qvalues_agree_with_scipy():
+    pvalues = np.random.default_rng(1).uniform(size=200) ** 2
+    assert bh_qvalues(pvalues) == pytest.approx(stats.false_discovery_control(pvalues))
