@@ -8,11 +8,9 @@ from core.activity.timelines import from_rows, merged
 NAMES = ("x", "y")
 
 
-def rows(people, persons, instants, events):
-    return from_rows(
-        people, np.array(persons, dtype=np.int64), np.array(instants, dtype=np.int64), np.array(events, dtype=np.int64),
-        event_names=NAMES,
-    )  # fmt: skip
+def rows(people, *columns):
+    persons, instants, events = (np.array(column, dtype=np.int64) for column in columns)
+    return from_rows(people, persons, instants, events, event_names=NAMES)
 
 
 def as_tuples(timelines):
