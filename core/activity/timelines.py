@@ -59,7 +59,7 @@ class Timelines:
 def from_rows(
     person_ids: Sequence[str] | NDArray[np.object_],
     persons: NDArray[np.integer],
-    instants: Int64,
+    instants: NDArray[np.integer],
     events: NDArray[np.integer],
     *,
     event_names: Sequence[str],
@@ -76,8 +76,8 @@ def from_rows(
     codes, uniques = pd.factorize(np.asarray(person_ids, dtype=object), sort=True)
     person, instant, event = _sorted_rows(
         codes.astype(np.int64)[persons],
-        instants.astype(np.int64),
-        events.astype(np.int64),
+        instants.astype(np.int64, copy=False),
+        events.astype(np.int64, copy=False),
         n_persons=len(uniques),
         n_events=len(event_names),
     )
@@ -102,7 +102,9 @@ def _sorted_rows(
     if n_persons * span * n_events >= np.iinfo(np.int64).max:
         order = np.lexsort((event, instant, person))
         return person[order], instant[order], event[order]
-    packed = (person * span + (instant - origin)) * n_events + event
+    packed = person * (span * n_events)
+    packed += (instant - origin) * n_events
+    packed += event
     packed.sort()
     rest, event = np.divmod(packed, n_events)
     person, instant = np.divmod(rest, span)

@@ -69,8 +69,8 @@ SELECT unnest($events) AS event, generate_subscripts($events, 1) - 1 AS position
 # A uuid may stand twice and counts once. Two 64-bit hashes stand for it, because grouping millions
 # of texts in the engine takes four times as long and twice the memory as sorting one of these.
 _TRACKED = """
-SELECT codes.code AS person, epoch_us(timestamp) // 1000 AS instant, wanted.position AS event,
-       hash(uuid) AS first, hash(uuid, 1) AS second
+SELECT codes.code::INTEGER AS person, epoch_us(timestamp) // 1000 AS instant,
+       wanted.position::SMALLINT AS event, hash(uuid) AS first, hash(uuid, 1) AS second
 FROM exported JOIN wanted USING (event) JOIN codes USING (distinct_id)
 WHERE timestamp >= $start AND timestamp < $end
 """
@@ -237,11 +237,9 @@ class ExportSource:
             raise ExportError(f"The export {self._settings.path} cannot be read: {said}") from None
 
 
-def _once(rows: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
+def _once(rows: Mapping[str, Any]) -> dict[str, NDArray[np.integer]]:
     """Return person, instant and event of each uuid once, at its earliest instant."""
-    columns = {
-        name: np.asarray(rows[name], dtype=np.int64) for name in ("person", "instant", "event")
-    }
+    columns = {name: np.asarray(rows[name]) for name in ("person", "instant", "event")}
     first = np.asarray(rows["first"])
     order = np.argsort(first)
     is_again = first[order[1:]] == first[order[:-1]]
@@ -252,7 +250,7 @@ def _once(rows: Mapping[str, Any]) -> dict[str, NDArray[np.int64]]:
     keep = np.ones(len(first), dtype=bool)
     keep[suspects] = False
     keep[table["row"]] = True
-    return {name: values[keep] for name, values in columns.items()}
+    return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
 
 
 def found_files(pattern: str, *, key: str) -> list[str]:

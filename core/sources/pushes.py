@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from sqlalchemy.engine import Engine
 
 from core.activity.source import Progress, silent
@@ -110,15 +111,16 @@ def _read(
         read = snapshot.push_rows(on_progress, segment_days=segment_days)
         statuses = _normalised(read["status"])
         rows, others = _halves(read, statuses)
-        recipients = pd.Series(rows["user_id"].unique(), dtype=_STR).dropna()
+        n_nameless = int(rows["user_id"].isna().sum())
+        rows = rows[rows["user_id"].notna()] if n_nameless else rows
+        codes, recipients = pd.factorize(rows["user_id"])
         users = _users(snapshot.user_rows(len(recipients)))
         messages = _messages(rows, snapshot)
         n_without_instant = snapshot.n_without_instant()
     other_statuses = _other_statuses(statuses)
-    n_nameless = int(rows["user_id"].isna().sum())
-    named = rows[rows["user_id"].notna()] if n_nameless else rows
+    place = pd.Index(users["user_id"].drop_duplicates()).get_indexer(pd.Index(recipients))
     return RawPushes(
-        rows=named.merge(users.drop_duplicates("user_id"), how="left", on="user_id"),
+        rows=_joined(rows, users.drop_duplicates("user_id"), place[codes]),
         others=others,
         messages=messages,
         other_statuses=other_statuses,
@@ -126,9 +128,18 @@ def _read(
         notices=(
             *_notices_of_columns(snapshot),
             *_notices_of_rows(n_without_instant, other_statuses, n_nameless),
-            *_notices_of_users(recipients, users["user_id"]),
+            *_notices_of_users(int((place < 0).sum()), int(users["user_id"].duplicated().sum())),
         ),
     )
+
+
+def _joined(rows: pd.DataFrame, users: pd.DataFrame, place: NDArray[np.int64]) -> pd.DataFrame:
+    """Return the rows with their users' columns; place is each row's user, -1 where unknown."""
+    columns = users.drop(columns="user_id").reset_index(drop=True)
+    theirs = (
+        columns.reindex(np.append(np.arange(len(columns)), -1)).take(place).set_axis(rows.index)
+    )
+    return pd.concat([rows, theirs], axis=1)
 
 
 def _halves(read: pa.Table, statuses: pa.ChunkedArray) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -243,12 +254,12 @@ def _notices_of_rows(
     return said
 
 
-def _notices_of_users(recipients: pd.Series, known: pd.Series) -> list[str]:
+def _notices_of_users(n_strangers: int, n_repeated: int) -> list[str]:
     said = []
-    n = int((pd.Index(known.unique()).get_indexer(pd.Index(recipients)) < 0).sum())
-    if n:
-        said.append(f"{n:,} recipients are not in the table of users: they cannot be identified.")
-    n_repeated = int(known.duplicated().sum())
+    if n_strangers:
+        said.append(
+            f"{n_strangers:,} recipients are not in the table of users: they cannot be identified."
+        )
     if n_repeated:
         said.append(f"{n_repeated:,} rows of the table of users repeat an id: the first is used.")
     return said
