@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core import frames
 from core.activity.source import ActivitySource, Period, Progress, Usage, silent
@@ -100,19 +102,26 @@ def load(
         DataError: Nothing was delivered in the span, or a source broke its contract.
     """
     seconds: dict[str, float] = {}
-    with _timed(seconds, "pushes"):
-        assigned, problems = _read_sends(wiring, span, on_progress)
-    source = open_activity(wiring.settings)
-    try:
+    period = _event_period(span, lengths)
+    events = wiring.settings.tracked_events
+    with closing(open_activity(wiring.settings)) as source, ThreadPoolExecutor(1) as pool:
+        # files are read beside the pushes; an API is not asked before the pushes are known to be
+        # there, since every request counts against its limits
+        early = (
+            pool.submit(source.fetch, period, events, refresh=refresh, on_progress=silent)
+            if (source.kind == "export")
+            else None
+        )
+        with _timed(seconds, "pushes"):
+            assigned, problems = _read_sends(wiring, span, on_progress)
         with _timed(seconds, "activity"):
-            period = _event_period(span, lengths)
-            activity = source.fetch(
-                period, wiring.settings.tracked_events, refresh=refresh, on_progress=on_progress
+            activity = (
+                early.result()
+                if early
+                else source.fetch(period, events, refresh=refresh, on_progress=on_progress)
             )
         with _timed(seconds, "identity"):
             identity = _identify(assigned, source, activity.seen, on_progress)
-    finally:
-        source.close()
     with _timed(seconds, "timelines"):
         timelines = activity.timelines.renamed(identity.renames)
         pushes = _measured(assigned, identity.users)
@@ -236,40 +245,52 @@ def _shared(identity: Identity) -> tuple[str, ...]:
 
 def _measured(assigned: Assigned, users: pd.DataFrame) -> pd.DataFrame:
     """Return the first delivery to each mapped person of each campaign, in campaign order."""
-    person = assigned.pushes["user_id"].map(users.set_index("user_id")["person_id"])
-    mapped = assigned.pushes.assign(person_id=person)[person.notna()]
-    order = pd.Index(assigned.campaigns["campaign_id"])
-    mapped["campaign"] = order.get_indexer(pd.Index(mapped["campaign_id"]))
-    mapped = mapped.sort_values(["campaign", "person_id", "delivered_at"], kind="stable")
-    first = mapped.drop_duplicates(["campaign", "person_id"])
-    columns = ["campaign_id", "person_id", "delivered_at", "signed_up_at"]
-    return first[columns].reset_index(drop=True)
+    pushes = assigned.pushes
+    person, ids = pd.factorize(users["person_id"], sort=True)
+    person = person[_positions(users["user_id"], pushes["user_id"])]
+    campaign = _positions(assigned.campaigns["campaign_id"], pushes["campaign_id"])
+    order = np.lexsort((_milliseconds(pushes["delivered_at"]), person, campaign))
+    order = order[person[order] >= 0]
+    key = campaign[order] * (len(ids) + 1) + person[order]
+    first = order[np.flatnonzero(np.diff(key, prepend=-1))]
+    columns = pushes[["campaign_id", "delivered_at", "signed_up_at"]].take(first)
+    return columns.reset_index(drop=True).assign(person_id=pd.Series(ids.take(person[first])))
 
 
 def _identity_counts(
     assigned: Assigned, users: pd.DataFrame, measured: pd.DataFrame, timelines: Timelines
 ) -> pd.DataFrame:
     """Return campaigns with the identity columns filled in."""
-    how = assigned.pushes["user_id"].map(users.set_index("user_id")["mapped_by"])
-    recipients = assigned.pushes["campaign_id"]
     ids = assigned.campaigns["campaign_id"]
 
-    def per_campaign(selected: pd.Series) -> pd.Series:
-        return ids.map(selected.value_counts()).fillna(0).astype("int64")
+    def per_campaign(campaigns: pd.Series, selected: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(_positions(ids, campaigns)[selected], minlength=len(ids))
 
-    n_direct = per_campaign(recipients[how == DIRECT])
-    n_email = per_campaign(recipients[how == EMAIL])
-    n_measured = per_campaign(measured["campaign_id"])
-    is_new = ~measured["person_id"].isin(timelines.person_ids[np.diff(timelines.offsets) > 0])
+    recipients = assigned.pushes["campaign_id"]
+    how = users["mapped_by"].to_numpy(dtype=object)
+    how = how[_positions(users["user_id"], assigned.pushes["user_id"])]
+    n_direct, n_email = (
+        per_campaign(recipients, np.asarray(how == way)) for way in (DIRECT, EMAIL)
+    )
+    active = timelines.person_ids[np.diff(timelines.offsets) > 0]
+    everybody = np.ones(len(measured), dtype=bool)
+    n_measured = per_campaign(measured["campaign_id"], everybody)
+    is_new = ~measured["person_id"].isin(active).to_numpy(dtype=bool)
     return assigned.campaigns.assign(
         n_direct=n_direct,
         n_email=n_email,
         n_mapped=n_direct + n_email,
-        n_unmapped=per_campaign(recipients) - n_direct - n_email,
+        n_unmapped=per_campaign(recipients, ~np.isin(how, [DIRECT, EMAIL])),
         n_measured=n_measured,
         n_same_person=n_direct + n_email - n_measured,
-        n_never_seen=per_campaign(measured.loc[is_new, "campaign_id"]),
+        n_never_seen=per_campaign(measured["campaign_id"], is_new),
     )
+
+
+def _positions(table: pd.Series, values: pd.Series) -> Int64:
+    """Return where each value stands in a table of distinct ones, -1 where it does not."""
+    found: Int64 = pd.Index(table).get_indexer(pd.Index(values)).astype(np.int64)
+    return found
 
 
 def _panel(
@@ -278,7 +299,7 @@ def _panel(
     settings, timelines = loaded.wiring.settings, loaded.timelines
     positions = {name: i for i, name in enumerate(timelines.event_names)}
     metrics = tuple([positions[e] for e in events] for events in settings.metrics.values())
-    codes = pd.Index(campaigns["campaign_id"]).get_indexer(pd.Index(pushes["campaign_id"]))
+    codes = _positions(campaigns["campaign_id"], pushes["campaign_id"])
     persons, _ = pd.factorize(pushes["person_id"])
     sends = Sends(
         persons=timelines.person_ids.get_indexer(pd.Index(pushes["person_id"])).astype(np.int64),
@@ -287,7 +308,7 @@ def _panel(
         as_of=loaded.span.as_of_ms,
     )
     return Panel(
-        campaigns=codes.astype(np.int64),
+        campaigns=codes,
         n_campaigns=len(campaigns),
         persons=persons.astype(np.int64),
         sends=sends,

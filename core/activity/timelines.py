@@ -50,9 +50,23 @@ class Timelines:
         changed = {old: new for old, new in names.items() if old != new and old in self.person_ids}
         if not changed:
             return self
-        ids = self.person_ids.to_series().replace(changed).to_numpy()
-        return from_rows(
-            ids, self.persons, self.instants, self.events, event_names=self.event_names
+        touched = pd.Index([*changed, *changed.values()], dtype="str").unique()
+        is_touched = self.person_ids.isin(touched)
+        few, rest = self._of(is_touched), self._of(~is_touched)
+        ids = few.person_ids.to_series().replace(changed).to_numpy()
+        moved = from_rows(ids, few.persons, few.instants, few.events, event_names=self.event_names)
+        return _interleaved(rest, moved)
+
+    def _of(self, is_wanted: NDArray[np.bool_]) -> Timelines:
+        """Return the timelines of some persons."""
+        lengths = np.diff(self.offsets)
+        rows = np.repeat(is_wanted, lengths)
+        return Timelines(
+            person_ids=self.person_ids[is_wanted],
+            offsets=_offsets(lengths[is_wanted]),
+            instants=self.instants[rows],
+            events=self.events[rows],
+            event_names=self.event_names,
         )
 
 
@@ -84,10 +98,30 @@ def from_rows(
     counts = np.bincount(person, minlength=len(uniques))
     return Timelines(
         person_ids=pd.Index(uniques, dtype="str"),
-        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        offsets=_offsets(counts),
         instants=instant,
         events=event.astype(np.int16),
         event_names=tuple(event_names),
+    )
+
+
+def _offsets(counts: NDArray[np.integer]) -> Int64:
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def _interleaved(many: Timelines, few: Timelines) -> Timelines:
+    """Return the timelines of two disjoint sets of persons as one, without sorting the many."""
+    places = many.person_ids.searchsorted(few.person_ids)
+    counts = np.diff(few.offsets)
+    rows = np.repeat(many.offsets[places], counts)
+    return Timelines(
+        person_ids=pd.Index(
+            np.insert(many.person_ids.to_numpy(dtype=object), places, few.person_ids), dtype="str"
+        ),
+        offsets=_offsets(np.insert(np.diff(many.offsets), places, counts)),
+        instants=np.insert(many.instants, rows, few.instants),
+        events=np.insert(many.events, rows, few.events),
+        event_names=many.event_names,
     )
 
 

@@ -86,30 +86,33 @@ class UserRates:
 
 
 def all_rates(panel: Panel, outliers: Outliers) -> list[UserRates]:
-    """Return each push's rates of every metric, in the panel's order of metrics."""
-    return [user_rates(panel, metric, outliers) for metric in range(len(panel.metric_names))]
-
-
-def user_rates(panel: Panel, metric: int, outliers: Outliers) -> UserRates:
-    """Return each push's rates before and after under an outlier rule.
+    """Return each push's rates before and after of every metric, under an outlier rule.
 
     Args:
         panel: The measured pushes.
-        metric: Position of the metric.
         outliers: keep, winsorize (one common cap on all windows), iqr or zscore (drop users by
             their difference, descriptive only).
     """
     counts = panel.counts
     has_both = (counts.aligned_ms > 0) & (counts.post_ms >= MIN_OBSERVED_MS)
+    metrics = range(len(panel.metric_names))
     if outliers == "winsorize":
-        return _capped(panel, metric, has_both)
-    rates = UserRates(
+        before, whole = count_blocks(
+            panel.index, panel.sends, panel.lengths, metrics=panel.metric_events
+        )
+        return [_capped(panel, m, has_both, before=before[m], whole=whole) for m in metrics]
+    kept = [_plain(panel, metric, has_both) for metric in metrics]
+    return kept if outliers == "keep" else [_dropped(panel, rates, outliers) for rates in kept]
+
+
+def _plain(panel: Panel, metric: int, has_both: NDArray[np.bool_]) -> UserRates:
+    counts = panel.counts
+    return UserRates(
         base=_per_day(counts.n_aligned[:, metric], counts.aligned_ms),
         post=_per_day(counts.n_post[:, metric], counts.post_ms),
         is_used=has_both,
         is_touched=np.zeros(len(has_both), dtype=bool),
     )
-    return rates if outliers == "keep" else _dropped(panel, rates, outliers)
 
 
 def _per_day(events: NDArray[np.int64], milliseconds: NDArray[np.int64]) -> Floats:
@@ -130,10 +133,15 @@ def _dropped(panel: Panel, rates: UserRates, outliers: Outliers) -> UserRates:
     )
 
 
-def _capped(panel: Panel, metric: int, has_both: NDArray[np.bool_]) -> UserRates:
+def _capped(
+    panel: Panel,
+    metric: int,
+    has_both: NDArray[np.bool_],
+    *,
+    before: NDArray[np.int32],
+    whole: NDArray[np.bool_],
+) -> UserRates:
     """Cap each campaign's windows, before and after alike, at one common value."""
-    events = panel.metric_events[metric]
-    before, whole = count_blocks(panel.index, panel.sends, panel.lengths, events=events)
     windows = np.column_stack([panel.counts.n_post[:, metric], before]).astype(float)
     there = np.column_stack([has_both, whole & has_both[:, None]])
     is_used = has_both & whole.any(axis=1)

@@ -8,7 +8,7 @@ import pandas as pd
 from core.activity.timelines import MS_PER_DAY
 from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
 from core.measure.paired import Codes, clustered_moments, paired_effects
-from core.measure.panel import Panel, Rules, user_rates
+from core.measure.panel import Panel, Rules, UserRates, all_rates
 
 _MONDAY_MS = 4 * MS_PER_DAY  # 1970-01-05, the first Monday
 _WEEK_MS = 7 * MS_PER_DAY
@@ -37,8 +37,10 @@ def weekly_lifts(
     is_pooled = campaigns["qualifies"] & campaigns["window_complete"] & (of_campaign >= 0)
     pushes = is_pooled.to_numpy(dtype=bool)[panel.campaigns]
     parts = [
-        _of_metric(panel, rules, metric=metric, groups=of_campaign, pushes=pushes, weeks=weeks)
-        for metric in range(len(panel.metric_names))
+        _of_metric(
+            panel, rates, rules, metric=metric, groups=of_campaign, pushes=pushes, weeks=weeks
+        )
+        for metric, rates in enumerate(all_rates(panel, rules.outliers))
     ]
     table = pd.concat(parts, ignore_index=True)
     n_campaigns = np.bincount(of_campaign[is_pooled.to_numpy()], minlength=len(weeks))
@@ -64,6 +66,7 @@ def _weeks(campaigns: pd.DataFrame, timezone: str) -> tuple[pd.DatetimeIndex, Co
 
 def _of_metric(
     panel: Panel,
+    rates: UserRates,
     rules: Rules,
     *,
     metric: int,
@@ -71,7 +74,6 @@ def _of_metric(
     pushes: np.ndarray[tuple[int], np.dtype[np.bool_]],
     weeks: pd.DatetimeIndex,
 ) -> pd.DataFrame:
-    rates = user_rates(panel, metric, rules.outliers)
     rows = np.flatnonzero(rates.is_used & pushes)
     moments, persons = clustered_moments(
         rates.base[rows],

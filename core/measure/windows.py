@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR, Int64, Timelines
 
+T = TypeVar("T")
 _THREADS = 2
 NEVER = np.iinfo(np.int64).min
 
@@ -146,32 +149,40 @@ def count_windows(
 
 
 def count_blocks(
-    index: EventIndex, sends: Sends, lengths: WindowLengths, *, events: Sequence[int]
-) -> tuple[Int64, NDArray[np.bool_]]:
-    """Count one metric in each block of the post window's length before each push.
+    index: EventIndex, sends: Sends, lengths: WindowLengths, *, metrics: Sequence[Sequence[int]]
+) -> tuple[list[NDArray[np.int32]], NDArray[np.bool_]]:
+    """Count each metric in each block of the post window's length before each push.
 
     Where the post window is still open, each block is cut to the hours observed so far.
 
     Returns:
-        Int64[pushes, blocks], the nearest block first, and whether the block lies wholly after
-        the sign-up.
+        For each metric Int32[pushes, blocks], the nearest block first, and whether each block
+        lies wholly after the sign-up.
     """
     order = _by_person(sends)
     ordered = _taken(sends, order)
-    steps = np.arange(lengths.n_blocks, -1, -1) * lengths.post_ms
-    edges = [ordered.instants - step for step in steps]
-    counts = np.stack([part[:, 0] for part in _between(index, ordered, [events], edges)], axis=1)
-    counts = counts[:, ::-1]
+    back = np.argsort(order)
     observed = ordered.observed(lengths)
     is_open = np.flatnonzero(observed < lengths.post_ms)
-    if len(is_open):
-        open_sends = _taken(ordered, is_open)
-        for j, (starts, ends) in enumerate(_blocks(open_sends, lengths)):
-            (cut,) = _between(index, open_sends, [events], [starts, ends])
-            counts[is_open, j] = cut[:, 0]
-    whole = ordered.instants[:, None] - steps[-2::-1] >= ordered.signed_up[:, None]
-    back = np.argsort(order)
-    return counts[back], whole[back]
+    steps = np.arange(1, lengths.n_blocks + 1) * lengths.post_ms
+    starts = ordered.instants[:, None] - steps
+
+    def of_event(event: int) -> NDArray[np.int32]:
+        edges = np.column_stack([ordered.instants, starts])
+        before = [index.count_before(event, ordered.persons, edge) for edge in edges.T]
+        counts = np.stack([b - a for b, a in pairwise(before)], axis=1).astype(np.int32)
+        cut = _taken(ordered, is_open)
+        for block in range(lengths.n_blocks if len(is_open) else 0):
+            first = starts[is_open, block]
+            counts[is_open, block] = index.count_between(
+                event, cut.persons, first, first + observed[is_open]
+            )
+        counts[ordered.persons < 0] = 0
+        return counts[back]
+
+    found = _each_event(of_event, metrics)
+    whole = starts >= ordered.signed_up[:, None]
+    return [sum(found[e] for e in events[1:]) + found[events[0]] for events in metrics], whole[back]
 
 
 def _by_person(sends: Sends) -> NDArray[np.int64]:
@@ -216,9 +227,7 @@ def _between(
     def of_event(event: int) -> list[Int64]:
         return [index.count_before(event, sends.persons, edge) for edge in edges]
 
-    wanted = sorted({event for events in metrics for event in events})
-    with ThreadPoolExecutor(_THREADS) as pool:  # searchsorted lets other threads run
-        before = dict(zip(wanted, pool.map(of_event, wanted), strict=True))
+    before = _each_event(of_event, metrics)
     found = []
     for i in range(len(edges) - 1):
         counts = np.zeros((len(seen), len(metrics)), dtype=np.int64)
@@ -227,6 +236,13 @@ def _between(
                 counts[:, metric] += before[event][i + 1] - before[event][i]
         found.append(np.where(seen[:, None], counts, 0))
     return found
+
+
+def _each_event(work: Callable[[int], T], metrics: Sequence[Sequence[int]]) -> dict[int, T]:
+    """Return what work makes of each event some metric needs, side by side."""
+    wanted = sorted({event for events in metrics for event in events})
+    with ThreadPoolExecutor(_THREADS) as pool:  # searchsorted lets other threads run
+        return dict(zip(wanted, pool.map(work, wanted), strict=True))
 
 
 def _cut(starts: Int64, sends: Sends) -> Int64:

@@ -109,6 +109,7 @@ class ExportSource:
         self._has_persons = settings.persons is not None
         self._connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         self._emails: pd.DataFrame | None = None
+        self._is_resolved = False
         self._prepare()
 
     @property
@@ -137,6 +138,7 @@ class ExportSource:
     ) -> Activity:
         """Return everybody's tracked events of a period, each uuid once."""
         on_progress(_STEP, 0, 3)
+        self._resolve()
         self._run(_CODES)
         on_progress(_STEP, 1, 3)
         bounds = {"start": _instant(period.start), "end": _instant(period.end)}
@@ -161,6 +163,7 @@ class ExportSource:
 
     def persons_of(self, distinct_ids: Sequence[str]) -> pd.DataFrame:
         """Return `distinct_id`, `person_id` of the ids that are in the export."""
+        self._resolve()
         found = self._run(
             "SELECT distinct_id, person_id FROM identities WHERE list_contains($ids, distinct_id)",
             {"ids": list(distinct_ids)},
@@ -170,6 +173,7 @@ class ExportSource:
     def persons_with(self, emails: Sequence[str]) -> pd.DataFrame:
         """Return `email`, `person_id` for trimmed, case-folded e-mails."""
         if self._emails is None:
+            self._resolve()
             known = self._run(_PERSON_EMAILS if self._has_persons else _EVENT_EMAILS).df()
             folded = known["email"].astype("str").str.strip().str.casefold()
             self._emails = known.astype("str").assign(email=folded).drop_duplicates()
@@ -200,7 +204,6 @@ class ExportSource:
         self._run(_SHAPE)
         self._run(_EVENTS)
         self._prepare_persons()
-        self._run(_IDENTITIES)
 
     def _prepare_persons(self) -> None:
         if self._settings.persons is None:
@@ -209,6 +212,12 @@ class ExportSource:
         files = found_files(self._settings.persons, key="events.persons")
         self._run("SET VARIABLE persons_files = $files", {"files": files})
         self._run(_PERSONS)
+
+    def _resolve(self) -> None:
+        """Say once who every distinct id belongs to; it reads all events, so not before needed."""
+        if not self._is_resolved:
+            self._run(_IDENTITIES)
+            self._is_resolved = True
 
     def _columns(self, variable: str) -> set[str]:
         described = self._run(

@@ -112,10 +112,11 @@ def test_count_windows_equals_a_plain_loop(rows, sent, as_of):
 def test_count_blocks_add_up_to_the_baseline_when_it_divides(rows, sent):
     sends = sends_of([(p, at, None) for p, at, _ in sent], T + 400 * MS_PER_DAY)
     index = EventIndex(timelines(rows))
-    blocks, whole = count_blocks(index, sends, LENGTHS, events=[1, 2])
+    blocks, whole = count_blocks(index, sends, LENGTHS, metrics=METRICS)
     counts = count_windows(index, sends, LENGTHS, metrics=METRICS)
     assert whole.all()
-    assert (blocks.sum(axis=1) == counts.n_baseline[:, 1]).all()
+    for metric in range(len(METRICS)):
+        assert (blocks[metric].sum(axis=1) == counts.n_baseline[:, metric]).all()
 
 
 @pytest.mark.parametrize("day", ["2026-03-08", "2026-11-01"])
