@@ -7,10 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
 from core import frames
 from core.measure.multiplicity import bh_qvalues
-from core.measure.paired import PairedEffects, group_moments, paired_effects, sums
+from core.measure.paired import (
+    Moments,
+    PairedEffects,
+    effect_columns,
+    first_reason,
+    group_moments,
+    paired_effects,
+    sums,
+)
 from core.measure.panel import Panel, Rules, UserRates
 from core.measure.ratios import Floats
 
@@ -77,7 +86,6 @@ def _of_metric(
         rates.base[used], rates.post[used], panel.campaigns[used], panel.n_campaigns
     )
     effects = paired_effects(moments, confidence_level=rules.confidence_level)
-    status = _statuses(panel, effects, n=moments.n, base=moments.base, rules=rules)
     table = pd.DataFrame(
         {
             "campaign_code": np.arange(panel.n_campaigns),
@@ -90,14 +98,16 @@ def _of_metric(
             "headline": True,
             "n_users": moments.n.astype(np.int64),
             "n_comparison": np.zeros(panel.n_campaigns, dtype=np.int64),
-            "baseline_rate": moments.base,
-            "post_rate": moments.post,
             "confidence_level": rules.confidence_level,
-            "status": pd.array(status, dtype="str"),
+            "status": _statuses(panel, moments, effects, rules),
             "n_dropped": _per_campaign(panel, rates.is_touched),
             "n_events_baseline": _per_campaign(panel, panel.counts.n_aligned[:, metric] * used),
             "n_events_post": _per_campaign(panel, panel.counts.n_post[:, metric] * used),
-            **_effect_columns(effects, moments.base, _medians(panel, rates)),
+            "effect_size_std": effects.effect_size_std,
+            "mean_user_effect": effects.effect_size,
+            "median_user_effect": _medians(panel, rates),
+            "sd_user_effect": effects.sd_diff,
+            **effect_columns(moments, effects),
         }
     )
     is_blank = table["status"].isin(["too_few_users", "no_recipients"])
@@ -105,41 +115,20 @@ def _of_metric(
     return table
 
 
-def _effect_columns(effects: PairedEffects, base: Floats, medians: Floats) -> dict[str, Floats]:
-    return {
-        "expected_rate": base,
-        "effect_size": effects.effect_size,
-        "effect_size_ci_low": effects.ci_low,
-        "effect_size_ci_high": effects.ci_high,
-        "rel_effect_size": effects.relative.estimate,
-        "rel_effect_size_ci_low": effects.relative.ci_low,
-        "rel_effect_size_ci_high": effects.relative.ci_high,
-        "statistic": effects.statistic,
-        "df": effects.df,
-        "pvalue": effects.pvalue,
-        "effect_size_std": effects.effect_size_std,
-        "mean_user_effect": effects.effect_size,
-        "median_user_effect": medians,
-        "sd_user_effect": effects.sd_diff,
-        "standard_error": effects.standard_error,
-    }
-
-
 def _statuses(
-    panel: Panel, effects: PairedEffects, *, n: Floats, base: Floats, rules: Rules
-) -> NDArray[np.object_]:
+    panel: Panel, moments: Moments, effects: PairedEffects, rules: Rules
+) -> ExtensionArray:
     """Say of each campaign why a number is missing or provisional; the first reason counts."""
-    is_open = _per_campaign(panel, panel.is_open) > 0
-    reasons = [
-        (n == 0, "no_recipients"),
-        (n < rules.min_recipients, "too_few_users"),
-        (is_open, "window_open"),
-        (base == 0, "no_baseline_events"),
-        (~effects.relative.is_bounded, "baseline_near_zero"),
-        (effects.sd_diff == 0, "no_variation"),
-    ]
-    conditions, words = zip(*reasons, strict=True)
-    return np.asarray(np.select(list(conditions), list(words), default="ok"), dtype=object)
+    return first_reason(
+        {
+            "no_recipients": moments.n == 0,
+            "too_few_users": moments.n < rules.min_recipients,
+            "window_open": _per_campaign(panel, panel.is_open) > 0,
+            "no_baseline_events": moments.base == 0,
+            "baseline_near_zero": ~effects.relative.is_bounded,
+            "no_variation": effects.sd_diff == 0,
+        }
+    )
 
 
 def _medians(panel: Panel, rates: UserRates) -> Floats:

@@ -6,6 +6,9 @@ import numpy as np
 
 from core.measure.ratios import Floats
 
+FALSE_DISCOVERY_RATE = 0.05
+"""A result is clear where its q-value within its family is at most this."""
+
 
 def bh_qvalues(pvalues: Floats) -> Floats:
     """Return Benjamini-Hochberg adjusted p-values of one family; missing p-values stay missing.

@@ -5,10 +5,13 @@ It answers "were they more active afterwards", not "because of the push": see th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 from scipy.special import stdtr, stdtrit
 
 from core.measure.ratios import Floats, RatioSet, relative_effect
@@ -141,6 +144,32 @@ def paired_effects(
         sd_diff=sd,
         relative=relative,
     )
+
+
+def effect_columns(moments: Moments, effects: PairedEffects) -> dict[str, Floats]:
+    """Return the rate and effect columns that every table of effects has, one entry per group."""
+    relative = effects.relative
+    return {
+        "baseline_rate": moments.base,
+        "post_rate": moments.post,
+        "expected_rate": moments.base,
+        "effect_size": effects.effect_size,
+        "effect_size_ci_low": effects.ci_low,
+        "effect_size_ci_high": effects.ci_high,
+        "rel_effect_size": relative.estimate,
+        "rel_effect_size_ci_low": relative.ci_low,
+        "rel_effect_size_ci_high": relative.ci_high,
+        "statistic": effects.statistic,
+        "df": effects.df,
+        "pvalue": effects.pvalue,
+        "standard_error": effects.standard_error,
+    }
+
+
+def first_reason(reasons: Mapping[str, NDArray[np.bool_]]) -> ExtensionArray:
+    """Return the name of the first reason that holds for each group, "ok" where none does."""
+    found = np.select(list(reasons.values()), list(reasons), default="ok")
+    return pd.array(found.astype(object), dtype="str")
 
 
 def clustered_moments(

@@ -11,8 +11,17 @@ from numpy.typing import NDArray
 from core import frames
 from core.activity.timelines import MS_PER_DAY
 from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
-from core.measure.paired import Codes, Moments, clustered_moments, paired_effects
+from core.measure.multiplicity import FALSE_DISCOVERY_RATE
+from core.measure.paired import (
+    Codes,
+    Moments,
+    clustered_moments,
+    effect_columns,
+    first_reason,
+    paired_effects,
+)
 from core.measure.panel import Panel, Rules, UserRates
+from core.measure.ratios import Floats
 
 ALL = "all"
 _GROUPS = (*frames.LAYERS, ALL)
@@ -67,7 +76,11 @@ def _of_metric(
     moments, persons = clustered_moments(
         rates.base[twice], rates.post[twice], groups, panel.persons[twice], len(_GROUPS)
     )
-    table = _rows(moments, persons, rules)
+    table = pooled(moments, persons, rules)
+    events = table["n_pushes"] * rules.lengths.post_ms / MS_PER_DAY
+    for part in ("", "_ci_low", "_ci_high"):
+        table[f"incremental_events{part}"] = table[f"effect_size{part}"] * events
+    table["layer"] = pd.array(_GROUPS, dtype="str")
     table["metric"] = pd.array([panel.metric_names[metric]] * len(_GROUPS), dtype="str")
     counted = lifts[(lifts["metric"] == panel.metric_names[metric]) & lifts["headline"]]
     of_layer = layer[np.unique(panel.campaigns[rows])]
@@ -75,50 +88,41 @@ def _of_metric(
         int((of_layer == g).sum()) if name != ALL else len(of_layer)
         for g, name in enumerate(_GROUPS)
     ]
-    alpha = 1 - rules.confidence_level
+    is_clear = counted["qvalue"] <= FALSE_DISCOVERY_RATE
     for column, sign in (("n_above", 1), ("n_below", -1)):
-        clear = counted[(counted["qvalue"] < alpha) & (np.sign(counted["effect_size"]) == sign)]
+        clear = counted[is_clear & (np.sign(counted["effect_size"]) == sign)]
         table[column] = [
             int((clear["layer"] == name).sum()) if name != ALL else len(clear) for name in _GROUPS
         ]
     return table
 
 
-def _rows(moments: Moments, persons: NDArray[np.float64], rules: Rules) -> pd.DataFrame:
+def pooled(moments: Moments, persons: Floats, rules: Rules) -> pd.DataFrame:
+    """Return the pooled classic comparison of groups of pushes, one row per group.
+
+    Args:
+        moments: As `clustered_moments` gives them; n counts pushes.
+        persons: Distinct persons of each group, less one the degrees of freedom.
+        rules: Confidence and minimum recipients.
+    """
     effects = paired_effects(moments, confidence_level=rules.confidence_level, df=persons - 1)
-    events = moments.n * rules.lengths.post_ms / MS_PER_DAY
-    reasons = [
-        (moments.n == 0, "no_campaigns"),
-        (persons < rules.min_recipients, "too_few_users"),
-        (moments.base == 0, "no_baseline_events"),
-        (~effects.relative.is_bounded, "baseline_near_zero"),
-    ]
-    conditions, words = zip(*reasons, strict=True)
-    status = np.select(list(conditions), list(words), default="ok").astype(object)
+    status = first_reason(
+        {
+            "no_campaigns": moments.n == 0,
+            "too_few_users": persons < rules.min_recipients,
+            "no_baseline_events": moments.base == 0,
+            "baseline_near_zero": ~effects.relative.is_bounded,
+        }
+    )
+    n = len(persons)
     return pd.DataFrame(
         {
-            "layer": pd.array(_GROUPS, dtype="str"),
-            "method": pd.array([CLASSIC] * len(_GROUPS), dtype="str"),
-            "evidence": pd.array([CLASSIC_EVIDENCE] * len(_GROUPS), dtype="str"),
+            "method": pd.array([CLASSIC] * n, dtype="str"),
+            "evidence": pd.array([CLASSIC_EVIDENCE] * n, dtype="str"),
             "n_pushes": moments.n.astype(np.int64),
             "n_users": persons.astype(np.int64),
-            "baseline_rate": moments.base,
-            "post_rate": moments.post,
-            "expected_rate": moments.base,
-            "effect_size": effects.effect_size,
-            "effect_size_ci_low": effects.ci_low,
-            "effect_size_ci_high": effects.ci_high,
-            "rel_effect_size": effects.relative.estimate,
-            "rel_effect_size_ci_low": effects.relative.ci_low,
-            "rel_effect_size_ci_high": effects.relative.ci_high,
-            "statistic": effects.statistic,
-            "df": effects.df,
-            "pvalue": effects.pvalue,
-            "incremental_events": effects.effect_size * events,
-            "incremental_events_ci_low": effects.ci_low * events,
-            "incremental_events_ci_high": effects.ci_high * events,
             "confidence_level": rules.confidence_level,
-            "status": pd.array(status, dtype="str"),
-            "standard_error": effects.standard_error,
+            "status": status,
+            **effect_columns(moments, effects),
         }
     )

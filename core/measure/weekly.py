@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from core.activity.timelines import MS_PER_DAY
-from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
-from core.measure.paired import Codes, clustered_moments, paired_effects
+from core.measure.paired import Codes, clustered_moments
 from core.measure.panel import Panel, Rules, UserRates, all_rates
+from core.measure.pooling import pooled
 
 _MONDAY_MS = 4 * MS_PER_DAY  # 1970-01-05, the first Monday
 _WEEK_MS = 7 * MS_PER_DAY
@@ -82,29 +82,6 @@ def _of_metric(
         panel.persons[rows],
         len(weeks),
     )
-    effects = paired_effects(moments, confidence_level=rules.confidence_level, df=persons - 1)
-    reasons = {
-        "too_few_users": persons < rules.min_recipients,
-        "no_baseline_events": moments.base == 0,
-        "baseline_near_zero": ~effects.relative.is_bounded,
-    }
-    status = np.select(list(reasons.values()), list(reasons), default="ok").astype(object)
-    return pd.DataFrame(
-        {
-            "week": weeks,
-            "metric": pd.array([panel.metric_names[metric]] * len(weeks), dtype="str"),
-            "method": pd.array([CLASSIC] * len(weeks), dtype="str"),
-            "evidence": pd.array([CLASSIC_EVIDENCE] * len(weeks), dtype="str"),
-            "n_users": persons.astype(np.int64),
-            "baseline_rate": moments.base,
-            "post_rate": moments.post,
-            "effect_size": effects.effect_size,
-            "effect_size_ci_low": effects.ci_low,
-            "effect_size_ci_high": effects.ci_high,
-            "rel_effect_size": effects.relative.estimate,
-            "rel_effect_size_ci_low": effects.relative.ci_low,
-            "rel_effect_size_ci_high": effects.relative.ci_high,
-            "confidence_level": rules.confidence_level,
-            "status": pd.array(status, dtype="str"),
-        }
+    return pooled(moments, persons, rules).assign(
+        week=weeks, metric=pd.array([panel.metric_names[metric]] * len(weeks), dtype="str")
     )

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.publish import formats
 
 Direction = Literal["above", "below", "unclear", "missing"]
@@ -24,8 +25,6 @@ Word = Literal[
     "too few",
     "can't tell",
 ]
-FALSE_DISCOVERY_RATE = 0.05
-"""Share of clear results in a family that chance alone may have made (statistics.md, 2f)."""
 
 _LAYERS = MappingProxyType(
     {
