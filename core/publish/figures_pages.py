@@ -17,6 +17,7 @@ _HEAD = 34
 _ROW_HEIGHT = 24
 _CHARACTER = 7
 _BELOW = 76
+_NO_TITLE, _NOTE = 8, 8
 _TINTS: dict[Direction, str] = {
     "above": "rgba(0,114,178,0.20)",
     "below": "rgba(213,94,0,0.20)",
@@ -82,7 +83,13 @@ def metric_layers_alt(frame: pd.DataFrame, *, title: str) -> str:
 def untitled(figure: go.Figure) -> go.Figure:
     """Return a figure whose title stands outside of it, its quieter line moved up."""
     note = figure.layout.title.subtitle.text or ""
-    figure.update_layout(title={"text": note, "subtitle": {"text": ""}, "font": {"size": 12}})
+    saved = _NO_TITLE if note else _NO_TITLE + _NOTE
+    figure.update_layout(
+        title={"text": note, "subtitle": {"text": ""}, "font": {"size": 12}, "pad": {"t": 2}},
+        margin={"t": max(8, figure.layout.margin.t - saved)},
+        height=figure.layout.height - saved,
+    )
+    figure.update_yaxes(title={"standoff": 12})
     return figure
 
 

@@ -1,0 +1,73 @@
+"""Overview: what came after the pushes of a period, for whoever decides what to scale or stop."""
+
+import streamlit as st
+
+from core.publish import alttext, figures, figures_pages, words
+from pages.parts import data, filters, numbers, show, tables
+from pages.parts.guard import enter
+
+enter("overview")
+st.title("Overview", anchor=False)
+settings = data.settings_or_stop()
+screen = data.screen_or_stop(settings, filters.chosen(settings))
+show.source(screen)
+if show.nothing(screen):
+    st.stop()
+
+metric, zone = screen.choices.metric, screen.zone
+name = words.label(metric)
+rows = data.judged(screen, screen.chosen)
+of = f"{screen.chosen.key} {metric}"
+layers = data.layers(screen, metric)
+pooled = layers[layers["layer"] == "all"].iloc[0]
+
+found = data.finding(screen)
+show.finding(found.replace(f"; {words.caveat(str(pooled['evidence']))}.", "."))  # said below
+before = data.previous(screen)
+before_rows = None if before is None else data.judged(screen, before)
+show.cards(
+    numbers.overview(
+        screen.chosen,
+        rows,
+        pooled,
+        before=before,
+        before_rows=before_rows,
+        days=screen.period.length,
+    )
+)
+show.caution(layers)
+
+title = figures_pages.takeaway(layers[layers["layer"] != "all"], "layers")
+show.chart(
+    lambda theme: figures.forest(layers, theme=theme, title="", order="given"),
+    alt=lambda: alttext.forest(layers, title=title),
+    title=title,
+    of=f"layers {of}",
+)
+
+st.subheader("Campaigns that stand out", anchor=False)
+st.caption(
+    "Choose a row to open the campaign. Estimates as they are: among many campaigns the highest "
+    "and the lowest are partly luck, so they are ranked by the nearer end of their interval."
+)
+top, bottom = data.kept(f"standing out {of}", lambda: tables.standing_out(rows))
+for part, heading, key in ((top, "Highest", "top"), (bottom, "Lowest", "bottom")):
+    st.markdown(f"**{heading}**")
+    show.campaigns(part, zone, f"{heading} campaigns by {name}", key=key, of=f"{key} {of}")
+
+weeks = data.kept(f"weekly {of}", lambda: tables.weeks(screen.chosen.weeks, metric, zone))
+if len(weeks) > 1:
+    title = f"Week by week: {figures_pages.takeaway(weeks, 'weeks')}"
+    show.chart(
+        lambda theme: figures.lift_by_week(weeks, theme=theme, title=""),
+        alt=lambda: alttext.lift_by_week(weeks, title=title),
+        title=title,
+        of=f"weeks {of}",
+    )
+    st.caption("Weeks begin on Monday; a campaign counts in the week of its first delivery.")
+
+every = st.expander(f"All {len(rows)} campaigns", key="every", on_change="rerun")
+if every.open:
+    with every:
+        ranked = data.kept(f"ranked {of}", lambda: tables.ranked(rows))
+        show.campaigns(ranked, zone, f"All campaigns by {name}", key="all", of=f"all {of}")

@@ -1,0 +1,64 @@
+"""Makes sure that app.py has run before a page does.
+
+While a folder named ``pages/`` exists, Streamlit answers a fresh process's first visitor of
+``/campaign?id=x`` by running ``pages/campaign.py`` alone: no title, no navigation, no filters.
+So every page calls `enter` first, which sends such a visitor through app.py, and app.py calls
+`onward`, which sends them to where they wanted to go, with everything that stood in the address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+_MARK = "app_has_run"
+_GOTO = "goto"
+
+
+def enter(name: str) -> None:
+    """Send the visitor through app.py, unless it has run in this session already.
+
+    Args:
+        name: The page's name in the address.
+    """
+    if not st.session_state.get(_MARK):
+        st.switch_page("app.py", query_params={**address(), _GOTO: name})
+
+
+def is_passing_through() -> bool:
+    """Say whether the visitor is on the way to the page they first asked for."""
+    return _GOTO in st.query_params
+
+
+def onward(pages: Mapping[str, Page]) -> None:
+    """Mark that app.py runs, and go on to the page the visitor first asked for.
+
+    Args:
+        pages: Every page by its name in the address.
+    """
+    st.session_state[_MARK] = True
+    wanted = st.query_params.get(_GOTO)
+    if wanted is None:
+        return
+    rest = {key: values for key, values in address().items() if key != _GOTO}
+    if wanted in pages:
+        st.switch_page(pages[wanted], query_params=rest)
+    st.query_params.from_dict(rest)
+
+
+def tidy(page: Page) -> None:
+    """Take a campaign's id out of the address of pages that show none; going back leaves it."""
+    if page.url_path != "campaign" and "id" in st.query_params:
+        del st.query_params["id"]
+
+
+def go_home(page: Page) -> None:
+    """Go to the default page, whose address is the bare one, from the name it would have."""
+    st.switch_page(page, query_params=address())
+
+
+def address() -> dict[str, list[str]]:
+    """Return what stands in the address, every value of repeated keys included."""
+    return {key: st.query_params.get_all(key) for key in st.query_params}

@@ -1,0 +1,147 @@
+"""A small demo marketplace, a dashboard on it, a browser, and what core says the numbers are."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from core.activity.source import silent
+from core.connect import wire
+from core.demo import World, write_demo
+from core.measure.panel import Rules
+from core.pipeline import Loaded, load
+from core.settings import read_settings
+from core.span import span_of
+from pages.parts import measured
+from pages.parts.measured import Measured
+from tests.pages.browser import Seen, Server, launch, serving, settle, visitor, window
+
+HOSTILE_NAME = (
+    "<img src=x onerror=alert(1)> **bold** [here](https://evil.test) :red[red] $x^2$ "
+    "www.evil.test a@evil.test :material/home: :smile: `code`"
+)
+HOSTILE_TITLE = "<script>alert(2)</script> ![pixel](https://evil.test/p.png)"
+HOSTILE_BODY = '=HYPERLINK("https://evil.test")'
+CANARY = "canary-password-4Kd"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What core says of the marketplace, by the default settings."""
+
+    settings: Path
+    loaded: Loaded
+    results: Measured
+
+    @property
+    def zone(self) -> str:
+        return self.loaded.wiring.settings.analysis.timezone
+
+    def with_campaigns(self, campaigns: pd.DataFrame) -> Loaded:
+        return replace(self.loaded, campaigns=campaigns)
+
+    def lift(self, campaign_id: str, metric: str) -> pd.Series:
+        lifts = self.results.lifts
+        rows = lifts[(lifts["campaign_id"] == campaign_id) & (lifts["metric"] == metric)]
+        return rows[rows["headline"]].iloc[0]
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    folder = tmp_path_factory.mktemp("marketplace")
+    files = write_demo(folder / "demo", World(n_users=1_500))
+    _make_hostile(files.automations, files.root / "pushes.sqlite")
+    path = folder / "settings.toml"
+    path.write_text(
+        f'[database]\nurl = "{files.database_url}"\n'
+        f'[events]\npath = "{files.events}"\npersons = "{files.persons}"\n'
+        f'[automations]\ndir = "{files.automations.as_posix()}"\n'
+        f'[cache]\ndir = "{(folder / "cache").as_posix()}"\n'
+        f'[analysis]\ntimezone = "{files.timezone}"\n',
+        encoding="utf-8",
+    )
+    settings, rules = read_settings(path), Rules()
+    wiring = wire(settings, silent, clock=lambda: files.as_of)
+    span = span_of(since=None, until=None, as_of=files.as_of, timezone=files.timezone)
+    loaded = load(wiring, span, rules.lengths)
+    ids = pd.Index(loaded.campaigns["campaign_id"])
+    return Expected(
+        settings=path, loaded=loaded, results=measured.measure(loaded, rules, ids, key="")
+    )
+
+
+@pytest.fixture(scope="session")
+def server(expected: Expected, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with serving(expected.settings, folder, as_of=expected.loaded.span.as_of) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def tabs() -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield window(browser)
+        browser.close()
+
+
+@pytest.fixture
+def serve(expected: Expected, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a fresh process of the dashboard; it ends after its visitors have left."""
+    with ExitStack() as running:
+
+        def start(settings: Path | None = None) -> Server:
+            as_of = None if settings else expected.loaded.span.as_of
+            path = settings or expected.settings
+            return running.enter_context(serving(path, tmp_path, as_of=as_of))
+
+        yield start
+
+
+@pytest.fixture
+def visit(tabs: BrowserContext, serve: object) -> Iterator[Callable[..., Page]]:
+    """Open an address as a new visitor; afterwards nothing amiss may have been seen."""
+    visitors: list[tuple[Page, Seen]] = []
+
+    def go(url: str, *, until_settled: bool = True) -> Page:
+        page, seen = visitor(tabs)
+        visitors.append((page, seen))
+        page.goto(url)
+        if until_settled:
+            settle(page)
+        return page
+
+    yield go
+    for page, seen in visitors:
+        boxes = page.get_by_test_id("stException").count()
+        page.close()
+        assert (seen, boxes) == (Seen(), 0)
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Accept connections on a port and never say a word."""
+    with closing(socket.socket()) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield int(listening.getsockname()[1])
+
+
+def _make_hostile(automations: Path, database: Path) -> None:
+    file = automations / "closet-match.json"
+    automation = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**automation, "name": HOSTILE_NAME}), encoding="utf-8")
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE push_notifications SET title = ?, body = ? WHERE automation_id = ?",
+            (HOSTILE_TITLE, HOSTILE_BODY, automation["id"]),
+        )
