@@ -79,16 +79,28 @@ class _Server:
             if self._runs(found):
                 return found
             if found.parent.name.startswith("pginstall"):
-                copy = self.home / found.parent.name
-                shutil.copytree(found.parent, copy, symlinks=True)
-                if self._runs(copy / found.name):
-                    return copy / found.name
+                copy = self._copied(found.parent) / found.name
+                if self._runs(copy):
+                    return copy
         raise RuntimeError("no PostgreSQL: install requirements-dev.txt, or a system package")
+
+    def _copied(self, installation: Path) -> Path:
+        """Copy an installation, with the libraries the programs look for beside its package."""
+        package = installation.parent
+        copy = self.home / "site" / package.name / installation.name
+        shutil.copytree(installation, copy, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, self.home / "site" / libraries.name, symlinks=True)
+        return copy
 
     def _runs(self, programs: Path) -> bool:
         try:
-            version = [programs / "postgres", "--version"]
-            subprocess.run(version, user=self.user, check=True, capture_output=True, cwd=self.home)
+            for program in ("postgres", "initdb", "pg_ctl"):  # they load different libraries
+                version = [programs / program, "--version"]
+                subprocess.run(
+                    version, user=self.user, check=True, capture_output=True, cwd=self.home
+                )
         except (OSError, subprocess.CalledProcessError):
             return False
         return True
