@@ -44,6 +44,7 @@ show.chart(
     title=title,
     of=f"layers {of}",
 )
+show.as_table(lambda: tables.layer_table(layers, rows), f"Layers by {name}", key="layers_open")
 
 st.subheader("Campaigns that stand out", anchor=False)
 st.caption(
@@ -64,6 +65,7 @@ if len(weeks) > 1:
         title=title,
         of=f"weeks {of}",
     )
+    show.as_table(lambda: tables.week_table(weeks), f"{name} week by week", key="weeks_open")
     st.caption("Weeks begin on Monday; a campaign counts in the week of its first delivery.")
 
 every = st.expander(f"All {len(rows)} campaigns", key="every", on_change="rerun")

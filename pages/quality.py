@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.publish import alttext, figures
-from pages.parts import data, filters, numbers, show, tables
+from pages.parts import data, filters, ledgers, numbers, show
 from pages.parts.guard import enter
 from pages.parts.plain import plain
 
@@ -17,26 +17,26 @@ if show.nothing(screen):
 
 campaigns, zone = screen.chosen.campaigns, screen.zone
 rows = data.judged(screen, screen.chosen)
-show.finding(tables.mapping_sentence(campaigns))
+show.finding(ledgers.mapping_sentence(campaigns))
 show.cards(numbers.quality(campaigns, rows))
 
 st.subheader("From rows to measured users", anchor=False)
-steps = tables.ledger_steps(campaigns)
-title = tables.losses(campaigns)
+steps = ledgers.ledger_steps(campaigns)
+title = ledgers.losses(campaigns)
 show.chart(
     lambda theme: figures.ledger_bars(steps, theme=theme, title=""),
     alt=lambda: alttext.ledger_bars(steps, title=title),
     title=title,
     of=f"ledger {screen.chosen.key}",
 )
-show.table(tables.ledger_table(campaigns), "From rows to measured users", key="ledger_table")
+show.table(ledgers.ledger_table(campaigns), "From rows to measured users", key="ledger_table")
 by_layer = st.expander("The same by layer", key="by_layer", on_change="rerun")
 if by_layer.open:
     with by_layer:
-        show.table(tables.ledger_by_layer(campaigns), "The ledger by layer", key="layer_ledger")
+        show.table(ledgers.ledger_by_layer(campaigns), "The ledger by layer", key="layer_ledger")
 
 st.subheader("Campaigns without a verdict", anchor=False)
-left_out = tables.not_measured(rows, zone)
+left_out = ledgers.not_measured(rows, zone)
 if left_out.empty:
     st.write("None: every campaign qualifies and its windows have closed.")
 else:
@@ -54,8 +54,8 @@ if usage:
     show.cards(usage)
 else:
     st.write("The activity was read from files: no requests, nothing counted against limits.")
-show.table(tables.sources(screen.loaded), "Where the data came from", key="sources")
-show.table(tables.seconds(screen.loaded.seconds), "Seconds of each step", key="seconds")
+show.table(ledgers.sources(screen.loaded), "Where the data came from", key="sources")
+show.table(ledgers.seconds(screen.loaded.seconds), "Seconds of each step", key="seconds")
 if st.button("Read everything again", icon=":material/sync:", key="again"):
     data.read_again(settings)
     st.rerun()

@@ -298,8 +298,15 @@ def _campaigns(row: pd.Series) -> str:
 
 
 def _family(lift: pd.Series) -> str:
+    """Say what a q-value was corrected within, so that "clear" is never said without it."""
     family = lift["family"]
-    return "its family" if pd.isna(family) or not family else label(str(family))
+    if pd.isna(family) or not family:
+        return "its family"
+    known = {
+        "primary": "the primary metric of all campaigns",
+        "secondary": "all metrics of all campaigns",
+    }
+    return known.get(str(family), label(str(family)))
 
 
 def _ends(row: pd.Series, name: str) -> tuple[float, float]:

@@ -154,6 +154,7 @@ def around(screen: Screen, row: pd.Series, metric: str) -> None:
         title=title,
         of=f"around {screen.number} {row['campaign_id']} {metric} {kind}",
     )
+    show.as_table(lambda: tables.around_table(bins, kind), title, key="around_open")
     st.caption(
         "Recipients who had not signed up yet, and hours that have not passed yet, are not counted "
         "as zeros. By hours, the time of day shows: compare with the same hour on other days."

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from pages.parts import filters
+
 _MARK = "app_has_run"
 _GOTO = "goto"
 
@@ -56,7 +58,9 @@ def tidy(page: Page) -> None:
 
 def go_home(page: Page) -> None:
     """Go to the default page, whose address is the bare one, from the name it would have."""
-    st.switch_page(page, query_params=address())
+    # the filters have read theirs by now and put it back themselves
+    rest = {key: values for key, values in address().items() if key not in filters.KEYS}
+    st.switch_page(page, query_params=rest)
 
 
 def address() -> dict[str, list[str]]:

@@ -35,6 +35,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "p": formats.pvalue,
     "Before": formats.rate,
     "After": formats.rate,
+    "Rate": formats.rate,
     "Share": formats.share,
     "Pushes a person": "{:.1f}".format,
     "Seconds": "{:,.1f}".format,
@@ -114,10 +115,20 @@ def chart(
 
 def table(frame: pd.DataFrame, alt: str, *, key: str, height: Height = "content") -> None:
     """Draw a table that can be sorted and searched."""
+    is_text = frame.select_dtypes("number").empty
+    shown = frame if is_text else styled(frame)
     st.dataframe(
-        styled(frame), hide_index=True, height=height, alt=alt, key=key,
+        shown, hide_index=True, height=height, alt=alt, key=key,
         placeholder=formats.MISSING,
     )  # fmt: skip
+
+
+def as_table(build: Callable[[], pd.DataFrame], alt: str, *, key: str) -> None:
+    """Offer what a figure shows as a table, made only once it is opened."""
+    folded = st.expander("The same as a table", key=key, on_change="rerun", type="compact")
+    if folded.open:
+        with folded:
+            table(build(), alt, key=f"{key}_table", height="auto")
 
 
 def campaigns(

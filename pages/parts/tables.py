@@ -8,15 +8,20 @@ import pandas as pd
 
 from core.frames import LAYERS
 from core.measure.pooling import ALL
-from core.pipeline import Loaded
 from core.publish import formats, words
 from core.publish.words import Verdict
-from core.quality.ledger import mapping_ledger
 from core.settings import Outliers
 
 CLEAR = {"higher after": "above", "works": "above", "lower after": "below", "hurts": "below"}
 """Verdicts that say something clear -> on which side of zero."""
-_EFFECTS = ("effect_size", "rel_effect_size")
+ORDERS = ("highest lower end", "highest effect", "newest")
+"""How campaigns can be sorted within their layer."""
+OUTLIER_RULES: dict[Outliers, str] = {
+    "keep": "keep everybody",
+    "winsorize": "cap extremes",
+    "iqr": "drop by IQR, descriptive only",
+    "zscore": "drop by z-score, descriptive only",
+}
 
 
 def headline(lifts: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -107,7 +112,7 @@ def campaign_table(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
     level = _level(rows)
     return pd.DataFrame(
         {
-            "Sent": [_moment(moment, zone) for moment in rows["first_delivered_at"]],
+            "Sent": [moment(at, zone) for at in rows["first_delivered_at"]],
             "Campaign": rows["name"].to_numpy(),
             "Layer": [layer_name(name) for name in rows["layer"]],
             "Measured": rows["n_measured"].to_numpy(),
@@ -199,48 +204,6 @@ def best_layers(layers: pd.DataFrame, metric: str, *, is_whole: bool) -> pd.Data
     return best.drop(columns="is_missing").assign(label=labels).reset_index(drop=True)
 
 
-def ledger_table(campaigns: pd.DataFrame) -> pd.DataFrame:
-    """Return the mapping ledger as it is read."""
-    ledger = mapping_ledger(campaigns)
-    names = ledger.set_index("step")["label"]
-    return pd.DataFrame(
-        {
-            "Step": ledger["label"],
-            "n": ledger["n"],
-            "Share": ledger["share"],
-            "of": [names.get(of, "") for of in ledger["share_of"]],
-            "What it is": ledger["reason"],
-        }
-    )
-
-
-def ledger_by_layer(campaigns: pd.DataFrame) -> pd.DataFrame:
-    """Return the ledger's counts with a column a layer, and the share mapped below."""
-    parts = {"All": campaigns}
-    for name in LAYERS:
-        part = campaigns[campaigns["layer"] == name]
-        if len(part):
-            parts[layer_name(name)] = part
-    columns = {name: mapping_ledger(part).set_index("label")["n"] for name, part in parts.items()}
-    return pd.DataFrame(columns).rename_axis("Step").reset_index()
-
-
-def not_measured(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
-    """Return the campaigns without a verdict, and why."""
-    left_out = rows[rows["verdict"].isin(["too few", "too early", "can't tell"])]
-    return pd.DataFrame(
-        {
-            "Sent": [_moment(moment, zone) for moment in left_out["first_delivered_at"]],
-            "Campaign": left_out["name"].to_numpy(),
-            "Layer": [layer_name(name) for name in left_out["layer"]],
-            "Recipients": (left_out["n_delivered"] - left_out["n_duplicates"]).to_numpy(),
-            "Measured": left_out["n_measured"].to_numpy(),
-            "Verdict": left_out["verdict"].to_numpy(),
-            "Why": left_out["sentence"].to_numpy(),
-        }
-    )
-
-
 def interval(row: pd.Series) -> str:
     """Return the interval of a relative effect in percent, or why there is none."""
     status = "lift_status" if "lift_status" in row else "status"
@@ -271,6 +234,89 @@ def layer_name(name: str) -> str:
     return "Unclassified" if name == "unclassified" else f"Layer {name}"
 
 
+def moment(at: pd.Timestamp, zone: str) -> str:
+    """Return an instant as a cell shows it, "2026-10-13 09:02"."""
+    return formats.instant(at, zone)[:16] if pd.notna(at) else formats.MISSING
+
+
+def weeks(frame: pd.DataFrame, metric: str, zone: str) -> pd.DataFrame:
+    """Return the weekly lifts of a metric, the weeks said in a zone."""
+    rows = frame[frame["metric"] == metric]
+    return rows.assign(week=rows["week"].dt.tz_convert(zone)).reset_index(drop=True)
+
+
+def grouped(rows: pd.DataFrame, order: str) -> pd.DataFrame:
+    """Return rows of `judged` layer by layer, sorted within; labels name the layer.
+
+    Provisional ones and those with too few users come last, unless sorted by date.
+
+    Args:
+        rows: The campaigns.
+        order: One of ORDERS; another one counts as the first.
+    """
+    by = {"highest effect": "rel_effect_size", "newest": "first_delivered_at"}
+    column = by.get(order, "rel_effect_size_ci_low")
+    short = {name: "–" if name == "unclassified" else f"L{name}" for name in LAYERS}
+    marked = rows.assign(
+        label=rows["layer"].map(short) + " " + rows["label"],
+        place=rows["layer"].map({name: at for at, name in enumerate(LAYERS)}),
+        is_last=(rows["tone"] == "missing") & (order != "newest"),
+    )
+    ordered = marked.sort_values(
+        ["place", "is_last", column], ascending=[True, True, False], kind="stable"
+    )
+    return ordered.drop(columns=["place", "is_last"]).reset_index(drop=True)
+
+
+def in_order(lifts: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """Return the headline rows of one campaign, metrics in their order."""
+    place = {metric: at for at, metric in enumerate(metrics)}
+    rows = lifts[lifts["headline"]]
+    return rows.sort_values("metric", key=lambda names: names.map(place)).reset_index(drop=True)
+
+
+def pairs(said: Mapping[str, str]) -> pd.DataFrame:
+    """Return names and what they are, as a table of two columns."""
+    return pd.DataFrame({"What": list(said), "Value": list(said.values())})
+
+
+def week_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return weekly lifts, rows of `weeks`, as they are read."""
+    return pd.DataFrame(
+        {
+            "Week from": rows["week"].dt.strftime("%Y-%m-%d"),
+            "Campaigns": rows["n_campaigns"],
+            "Users": rows["n_users"],
+            "Lift": rows["rel_effect_size"],
+            f"{_level(rows)} interval": [interval(row) for _, row in rows.iterrows()],
+            "Evidence": [words.evidence(grade) for grade in rows["evidence"]],
+        }
+    )
+
+
+def around_table(bins: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Return what happened around the push, a row a bin, as it is read."""
+    return pd.DataFrame(
+        {
+            f"{unit.capitalize()} from the push": [f"{offset:+d}" for offset in bins["offset"]],
+            "Users": bins["n_users"],
+            "Events": bins["n_events"],
+            "Rate": bins["rate"],
+        }
+    )
+
+
+def example(rows: pd.DataFrame) -> pd.Series | None:
+    """Return the campaign with the most measured users that has a verdict and a percentage."""
+    sound = rows[rows["tone"].ne("missing") & rows["rel_effect_size"].notna()]
+    return None if sound.empty else sound.iloc[int(sound["n_users"].argmax())]
+
+
+def n_recipients(campaigns: pd.DataFrame) -> int:
+    """Return how many pushes were delivered, each counted once per campaign and user."""
+    return int((campaigns["n_delivered"] - campaigns["n_duplicates"]).sum())
+
+
 def _effects(
     rows: pd.DataFrame, first: Mapping[str, list[str]], more: Mapping[str, object] | None = None
 ) -> pd.DataFrame:
@@ -299,129 +345,5 @@ def _clear(rows: pd.DataFrame, name: str, side: str) -> str:
     return f"{clear} of {judged_ones}" if judged_ones else formats.MISSING
 
 
-def _moment(moment: pd.Timestamp, zone: str) -> str:
-    return formats.instant(moment, zone)[:16] if pd.notna(moment) else formats.MISSING
-
-
 def _level(rows: pd.DataFrame) -> str:
     return formats.confidence(rows["confidence_level"].iloc[0]) if len(rows) else "95 %"
-
-
-def weeks(frame: pd.DataFrame, metric: str, zone: str) -> pd.DataFrame:
-    """Return the weekly lifts of a metric, the weeks said in a zone."""
-    rows = frame[frame["metric"] == metric]
-    return rows.assign(week=rows["week"].dt.tz_convert(zone)).reset_index(drop=True)
-
-
-ORDERS = ("highest lower end", "highest effect", "newest")
-"""How campaigns can be sorted within their layer."""
-
-
-def grouped(rows: pd.DataFrame, order: str) -> pd.DataFrame:
-    """Return rows of `judged` layer by layer, sorted within; labels name the layer.
-
-    Provisional ones and those with too few users come last, unless sorted by date.
-
-    Args:
-        rows: The campaigns.
-        order: One of ORDERS; another one counts as the first.
-    """
-    by = {"highest effect": "rel_effect_size", "newest": "first_delivered_at"}
-    column = by.get(order, "rel_effect_size_ci_low")
-    short = {name: "–" if name == "unclassified" else f"L{name}" for name in LAYERS}
-    marked = rows.assign(
-        label=rows["layer"].map(short) + " " + rows["label"],
-        place=rows["layer"].map({name: at for at, name in enumerate(LAYERS)}),
-        is_last=(rows["tone"] == "missing") & (order != "newest"),
-    )
-    ordered = marked.sort_values(
-        ["place", "is_last", column], ascending=[True, True, False], kind="stable"
-    )
-    return ordered.drop(columns=["place", "is_last"]).reset_index(drop=True)
-
-
-OUTLIER_RULES: dict[Outliers, str] = {
-    "keep": "keep everybody",
-    "winsorize": "cap extremes",
-    "iqr": "drop by IQR, descriptive only",
-    "zscore": "drop by z-score, descriptive only",
-}
-
-
-def in_order(lifts: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Return the headline rows of one campaign, metrics in their order."""
-    place = {metric: at for at, metric in enumerate(metrics)}
-    rows = lifts[lifts["headline"]]
-    return rows.sort_values("metric", key=lambda names: names.map(place)).reset_index(drop=True)
-
-
-def mapping_sentence(campaigns: pd.DataFrame) -> str:
-    """Return how many recipients could be measured, in a sentence."""
-    recipients = n_recipients(campaigns)
-    mapped = int(campaigns["n_mapped"].sum())
-    if not recipients:
-        return "Nothing was delivered, so nobody could be mapped."
-    return (
-        f"{formats.share(mapped / recipients)} of {formats.count(recipients)} recipients were "
-        "found in the activity data"
-    )
-
-
-def ledger_steps(campaigns: pd.DataFrame) -> pd.DataFrame:
-    """Return the steps that only ever lose somebody, as `figures.ledger_bars` takes them."""
-    n = campaigns.select_dtypes("integer").sum()
-    recipients = n["n_delivered"] - n["n_duplicates"]
-    steps = [
-        ("Sent", n["n_sent"], ""),
-        ("Delivered", n["n_delivered"], f"{formats.count(n['n_failed'])} failed"),
-        ("Recipients", recipients, f"{formats.count(n['n_duplicates'])} delivered twice"),
-        ("Mapped", n["n_mapped"], f"{formats.count(n['n_unmapped'])} not found"),
-        ("Measured", n["n_measured"], f"{formats.count(n['n_same_person'])} are the same person"),
-    ]
-    return pd.DataFrame(steps, columns=["step", "n", "reason"])
-
-
-def losses(campaigns: pd.DataFrame) -> str:
-    """Return how many were lost at each step, in a sentence."""
-    n = campaigns.select_dtypes("integer").sum()
-    said = [
-        f"{formats.count(n['n_failed'])} failed",
-        f"{formats.count(n['n_duplicates'])} were delivered twice",
-        f"{formats.count(n['n_unmapped'])} were not found",
-        f"{formats.count(n['n_same_person'])} were a person met already",
-    ]
-    return ", ".join(said)
-
-
-def sources(loaded: Loaded) -> pd.DataFrame:
-    """Return where the data came from and how much of it there was."""
-    said = {
-        "Pushes": loaded.wiring.label,
-        "Activity": loaded.source_label,
-        "Measured pushes": formats.count(len(loaded.pushes)),
-        "Tracked events": formats.count(len(loaded.timelines)),
-        "Persons with tracked events": formats.count(len(loaded.timelines.person_ids)),
-    }
-    return pairs(said)
-
-
-def pairs(said: Mapping[str, str]) -> pd.DataFrame:
-    """Return names and what they are, as a table of two columns."""
-    return pd.DataFrame({"What": list(said), "Value": list(said.values())})
-
-
-def seconds(spent: dict[str, float]) -> pd.DataFrame:
-    """Return the time each step of reading took."""
-    steps = [{"timelines": "indexing"}.get(step, step).capitalize() for step in spent]
-    return pd.DataFrame({"Step": steps, "Seconds": list(spent.values())})
-
-
-def example(rows: pd.DataFrame) -> pd.Series | None:
-    """Return the campaign with the most measured users that has a verdict and a percentage."""
-    sound = rows[rows["tone"].ne("missing") & rows["rel_effect_size"].notna()]
-    return None if sound.empty else sound.iloc[int(sound["n_users"].argmax())]
-
-
-def n_recipients(campaigns: pd.DataFrame) -> int:
-    """Return how many pushes were delivered, each counted once per campaign and user."""
-    return int((campaigns["n_delivered"] - campaigns["n_duplicates"]).sum())

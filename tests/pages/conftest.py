@@ -55,6 +55,18 @@ class Expected:
         return rows[rows["headline"]].iloc[0]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstVisit:
+    """What the first visitor of a fresh process asked for and got."""
+
+    server: Server
+    asked: str
+    url: str
+    text: str
+    links: list[str]
+    seen: Seen
+
+
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
     folder = tmp_path_factory.mktemp("marketplace")
@@ -80,10 +92,25 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
 
 
 @pytest.fixture(scope="session")
-def server(expected: Expected, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def first_visit(
+    expected: Expected, tabs: BrowserContext, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FirstVisit]:
+    """Open a page by its address as the first visitor of a fresh process, which then stays."""
     folder = tmp_path_factory.mktemp("server")
     with serving(expected.settings, folder, as_of=expected.loaded.span.as_of) as running:
-        yield running
+        asked = f"{running.url}/layers?period=30+days"
+        page, seen = visitor(tabs)
+        page.goto(asked)
+        settle(page)
+        text, links = page.inner_text("body"), page.get_by_role("link").all_inner_texts()
+        yield FirstVisit(
+            server=running, asked=asked, url=page.url, text=text, links=links, seen=seen
+        )
+
+
+@pytest.fixture(scope="session")
+def server(first_visit: FirstVisit) -> Server:
+    return first_visit.server
 
 
 @pytest.fixture(scope="session")

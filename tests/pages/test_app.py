@@ -16,13 +16,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.publish import formats, words
-from tests.pages.browser import PAGES, Server, settle
+from tests.pages.browser import PAGES, Seen, Server, settle
 from tests.pages.conftest import (
     CANARY,
     HOSTILE_BODY,
     HOSTILE_NAME,
     HOSTILE_TITLE,
     Expected,
+    FirstVisit,
     silent_server,
 )
 
@@ -50,11 +51,12 @@ def test_app_campaign_opened_first_on_a_fresh_process(serve: Serve, visit: Visit
     expect(_main(page)).to_contain_text("90 % intervals")
 
 
-def test_app_layers_opened_first_on_a_fresh_process(serve: Serve, visit: Visit) -> None:
-    server = serve()
-    page = visit(f"{server.url}/layers?period=30+days")
-    assert _address(page) == _split(f"{server.url}/layers?period=30+days")
-    _assert_whole(page, "layers")
+def test_app_layers_opened_first_on_a_fresh_process(first_visit: FirstVisit) -> None:
+    assert _split(first_visit.url) == _split(first_visit.asked)
+    assert "Confirmed trades after the push" in first_visit.text
+    assert "sends 2026-10-01 to 2026-10-30" in first_visit.text
+    assert all(any(title in link for link in first_visit.links) for title in TITLES.values())
+    assert first_visit.seen == Seen()
 
 
 @pytest.mark.parametrize("name", PAGES)

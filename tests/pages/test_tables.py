@@ -9,7 +9,7 @@ import pytest
 from core.frames import CAMPAIGNS, LAYER_LIFTS, LIFTS
 from core.measure.panel import Rules
 from core.publish import formats, words
-from pages.parts import measured, numbers, tables
+from pages.parts import ledgers, measured, numbers, tables
 from pages.parts.choices import choices_of, period_of
 from pages.parts.measured import Measured
 from tests.pages.conftest import Expected
@@ -132,19 +132,19 @@ def test_grouped_sorts_within_layers(expected: Expected, order: str) -> None:
 
 def test_ledger_tables_add_up(expected: Expected) -> None:
     campaigns = expected.results.campaigns
-    by_layer = tables.ledger_by_layer(campaigns).set_index("Step")
+    by_layer = ledgers.ledger_by_layer(campaigns).set_index("Step")
     parts = by_layer.drop(columns="All").sum(axis=1)
     assert parts.tolist() == by_layer["All"].tolist()
-    ledger = tables.ledger_table(campaigns).set_index("Step")
+    ledger = ledgers.ledger_table(campaigns).set_index("Step")
     assert ledger["n"].to_dict() == by_layer["All"].to_dict()
-    steps = tables.ledger_steps(campaigns)
+    steps = ledgers.ledger_steps(campaigns)
     assert steps["n"].is_monotonic_decreasing
     assert steps["n"].iloc[-1] == campaigns["n_measured"].sum()
 
 
 def test_not_measured_lists_exactly_those_without_a_verdict(expected: Expected) -> None:
     rows = judged(expected)
-    left_out = tables.not_measured(rows, expected.zone)
+    left_out = ledgers.not_measured(rows, expected.zone)
     assert len(left_out) == rows["tone"].eq("missing").sum() > 0
     assert left_out["Why"].str.len().gt(10).all()
 
