@@ -9,6 +9,7 @@ So every page calls `enter` first, which sends such a visitor through app.py, an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -17,6 +18,7 @@ from pages.parts import filters
 
 _MARK = "app_has_run"
 _GOTO = "goto"
+_ALIAS = "overview"
 
 
 def enter(name: str) -> None:
@@ -30,8 +32,13 @@ def enter(name: str) -> None:
 
 
 def is_passing_through() -> bool:
-    """Say whether the visitor is on the way to the page they first asked for."""
-    return _GOTO in st.query_params
+    """Say whether a new visitor is on the way to another page than this run is for.
+
+    Filters drawn in such a run would take hold of what stands in the address and lose it.
+    """
+    path = urlsplit(st.context.url or "").path.rstrip("/")
+    is_elsewhere = _GOTO in st.query_params or path.endswith(f"/{_ALIAS}")
+    return is_elsewhere and not _held()
 
 
 def onward(pages: Mapping[str, Page]) -> None:
@@ -58,11 +65,16 @@ def tidy(page: Page) -> None:
 
 def go_home(page: Page) -> None:
     """Go to the default page, whose address is the bare one, from the name it would have."""
-    # the filters have read theirs by now and put it back themselves
-    rest = {key: values for key, values in address().items() if key not in filters.KEYS}
+    held = _held()
+    rest = {key: values for key, values in address().items() if key not in held}
     st.switch_page(page, query_params=rest)
 
 
 def address() -> dict[str, list[str]]:
     """Return what stands in the address, every value of repeated keys included."""
     return {key: st.query_params.get_all(key) for key in st.query_params}
+
+
+def _held() -> set[str]:
+    """Return the parameters that filters hold already; they put them back themselves."""
+    return {key for key in filters.KEYS if key in st.session_state}
