@@ -13,7 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core import frames
-from core.activity.source import ActivitySource, Period, Progress, Usage, silent
+from core.activity.source import (
+    Activity,
+    ActivitySource,
+    Period,
+    Progress,
+    Usage,
+    silent,
+)
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR, Int64, Timelines
 from core.connect import Wiring, open_activity
 from core.errors import DataError
@@ -105,21 +112,17 @@ def load(
     period = _event_period(span, lengths)
     events = wiring.settings.tracked_events
     with closing(open_activity(wiring.settings)) as source, ThreadPoolExecutor(1) as pool:
+
+        def fetched(report: Progress) -> Activity:
+            with _timed(seconds, "activity"):
+                return source.fetch(period, events, refresh=refresh, on_progress=report)
+
         # files are read beside the pushes; an API is not asked before the pushes are known to be
         # there, since every request counts against its limits
-        early = (
-            pool.submit(source.fetch, period, events, refresh=refresh, on_progress=silent)
-            if (source.kind == "export")
-            else None
-        )
+        early = pool.submit(fetched, silent) if source.kind == "export" else None
         with _timed(seconds, "pushes"):
             assigned, problems = _read_sends(wiring, span, on_progress)
-        with _timed(seconds, "activity"):
-            activity = (
-                early.result()
-                if early
-                else source.fetch(period, events, refresh=refresh, on_progress=on_progress)
-            )
+        activity = early.result() if early else fetched(on_progress)
         with _timed(seconds, "identity"):
             identity = _identify(assigned, source, activity.seen, on_progress)
     with _timed(seconds, "timelines"):
