@@ -23,8 +23,9 @@ lint: install-dev
 types: install-dev
 	$(PY) -m mypy
 
+# the estimators use both cores themselves; a second thread of each matrix product only waits
 unit: install-dev browser
-	$(PY) -m pytest
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -23,7 +23,8 @@ from core.connect import wire
 from core.demo import World, write_demo
 from core.measure.panel import Panel, Rules
 from core.measure.windows import EventIndex, WindowLengths, count_windows
-from core.pipeline import Loaded, load, measure
+from core.loading import Loaded, load
+from core.pipeline import measure
 from core.settings import read_settings
 from core.span import span_of
 

@@ -15,10 +15,11 @@ from core.check import check_all
 from core.connect import Wiring, wire
 from core.demo import World, read_demo, write_demo
 from core.errors import ConfigError, PushliftError
+from core.loading import load
 from core.measure.panel import Rules
 from core.measure.windows import WindowLengths
 from core.outputs import files, summary
-from core.pipeline import load, measure
+from core.pipeline import measure
 from core.progress import Reporter
 from core.publish.files import write_all
 from core.settings import Analysis, Settings, read_settings
@@ -100,9 +101,7 @@ def analyze(
     span = span_of(since=since, until=until, as_of=now, timezone=zone)
     rules = _rules(wiring)
     loaded = load(wiring, span, rules.lengths, on_progress=report, refresh=refresh)
-    report("Computing lifts", 0, 1)
-    results = measure(loaded, rules)
-    report("Computing lifts", 1, 1)
+    results = measure(loaded, rules, on_progress=report)
     if out is not None:
         report("Writing files", 0, 1)
         write_all(out, files(loaded, results))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from core.activity.source import Progress
 from core.connect import Wiring, open_activity
 from core.errors import SourceError
 from core.settings import Settings
-from core.sources.automations import read_automations
+from core.sources.automations import read_automations, with_triggers
 from core.sources.checks import Check
 from core.sources.database import check_database, open_engine
 from core.sources.exports import ExportSource
@@ -56,23 +56,28 @@ def _automations(settings: Settings) -> list[Check]:
 
 def _activity(settings: Settings) -> list[Check]:
     source = open_activity(settings)
+    automations, _ = read_automations(settings.automations.dir)
+    events = with_triggers(settings.tracked_events, automations)
     try:
         if isinstance(source, PostHogSource):
-            return source.check(settings.tracked_events)
+            return source.check(events)
         if isinstance(source, ExportSource):
-            return _export(source, settings)
+            return _export(source, events)
         return []
     finally:
         source.close()
 
 
-def _export(source: ExportSource, settings: Settings) -> list[Check]:
-    totals = source.totals(settings.tracked_events).set_index("event")["n"]
+def _export(source: ExportSource, events: Sequence[str]) -> list[Check]:
+    totals = source.totals(events).set_index("event")["n"]
     checks = [Check(what="activity", ok=True, words=f"{source.label} can be read.")]
-    for event in settings.tracked_events:
+    for event in events:
         n = int(totals.get(event, 0))
         words = f"{n:,} of {event!r}."
         if not n:
-            words = f"No event is named {event!r}. Check its spelling in [metrics], or export it."
+            words = (
+                f"No event is named {event!r}. Check its spelling in [metrics], or as the trigger "
+                "of an automation, or export it."
+            )
         checks.append(Check(what="events", ok=True if n else None, words=words))
     return checks

@@ -3,6 +3,7 @@
 PushliftError
 ├── ConfigError            settings are missing, contradictory or of the wrong kind
 ├── DataError              what a source returned is not what was declared
+│   └── NothingSent        no push was sent in the period asked for
 └── SourceError            a source could not be read
     ├── DatabaseError      the push database
     ├── ExportError        exported Parquet files
@@ -26,6 +27,10 @@ class ConfigError(PushliftError):
 
 class DataError(PushliftError):
     """A table does not have the declared columns, types or keys."""
+
+
+class NothingSent(DataError):  # noqa: N818 - reads as the state it is
+    """No push was sent in the period asked for."""
 
 
 class SourceError(PushliftError):

@@ -180,6 +180,23 @@ LIFTS = Table(
         Column("n_dropped", "integer", "users left out or capped by the outlier rule"),
         Column("n_events_baseline", "integer", "events behind baseline_rate"),
         Column("n_events_post", "integer", "events behind post_rate"),
+        Column("support", "number", "share of pushed users with anybody comparable", "see status"),
+        Column("se_scale", "number", "what the self-checks multiplied standard_error by"),
+        Column("incremental_events", "number", "effect x users x window days", "see status"),
+        Column("incremental_events_ci_low", "number", "its interval", "see status"),
+        Column("incremental_events_ci_high", "number", "its interval", "see status"),
+        Column("detectable_effect_size", "number", "found 80 % of the time", "see status"),
+        Column("is_selected", "flag", "stands out in the drill-down"),
+        Column("selected_ci_low", "number", "interval allowing for selection", "not selected"),
+        Column("selected_ci_high", "number", "interval allowing for selection", "not selected"),
+        Column("shrunk_rel_effect_size", "number", "drawn towards its layer", "not pooled"),
+        Column("shrunk_rel_effect_size_ci_low", "number", "its interval", "not pooled"),
+        Column("shrunk_rel_effect_size_ci_high", "number", "its interval", "not pooled"),
+        Column("rank", "number", "median rank of the shrunk effect, 1 is best", "not ranked"),
+        Column("rank_low", "number", "best rank of its interval", "not ranked"),
+        Column("rank_high", "number", "worst rank of its interval", "not ranked"),
+        Column("p_best", "number", "probability of being the best", "not ranked"),
+        Column("p_top10", "number", "probability of being in the top ten", "not ranked"),
     ),
 )
 """One row per campaign, metric and method: what every page, ranking, report and export reads."""
@@ -215,6 +232,45 @@ LAYER_LIFTS = Table(
         Column("confidence_level", "number", "of every interval in the row"),
         Column("status", "text", "ok, or why a number is missing"),
         Column("standard_error", "number", "of effect_size", "see status"),
+        Column("typical_rel_effect_size", "number", "of a typical campaign", "fewer than two"),
+        Column("typical_rel_effect_size_ci_low", "number", "its interval", "fewer than two"),
+        Column("typical_rel_effect_size_ci_high", "number", "its interval", "fewer than two"),
+        Column("prediction_low", "number", "where the next campaign may land", "fewer than two"),
+        Column("prediction_high", "number", "where the next campaign may land", "fewer than two"),
+        Column("heterogeneity", "number", "sd of true effects over campaigns", "fewer than two"),
     ),
 )
 """One row per layer (and all of them), metric and method."""
+
+LAYER_CONTRASTS = Table(
+    "layer_contrasts",
+    ("layer", "other_layer", "metric"),
+    (
+        Column("layer", "text", "one layer"),
+        Column("other_layer", "text", "the layer compared with"),
+        Column("metric", "text", "the metric"),
+        Column("difference", "number", "of the relative effects", "baseline too small"),
+        Column("difference_ci_low", "number", "its interval, shared people counted", "see above"),
+        Column("difference_ci_high", "number", "its interval, shared people counted", "see above"),
+        Column("pvalue", "number", "two-sided", "see above"),
+        Column("confidence_level", "number", "of the interval"),
+    ),
+)
+"""One row per two layers and metric; headline methods."""
+
+CHECKS = Table(
+    "checks",
+    ("layer", "method"),
+    (
+        Column("layer", "text", "the layer"),
+        Column("method", "text", "the method that was checked"),
+        Column("n_checks", "integer", "estimates at earlier dates, metrics counted singly"),
+        Column("n_campaigns", "integer", "campaigns behind them"),
+        Column("false_positive_share", "number", "share called an effect at p < 0.05"),
+        Column("false_positive_share_ci_low", "number", "its 95 % interval, by campaign"),
+        Column("false_positive_share_ci_high", "number", "its 95 % interval, by campaign"),
+        Column("spread", "number", "root mean square of z; 1 where standard errors are right"),
+        Column("se_scale", "number", "what standard errors are multiplied by because of it"),
+    ),
+)
+"""One row per layer and method whose estimates could be repeated where nothing was sent."""

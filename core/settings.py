@@ -175,6 +175,8 @@ class Analysis(_Section):
     confidence_level: float = Field(default=0.95, gt=0.5, lt=1)
     min_recipients: int = Field(default=30, ge=2)
     outliers: Outliers = "keep"
+    negative_control: Name | None = None
+    """A metric that pushes cannot move: what is found in it is false, and is counted as such."""
 
 
 class Settings(BaseSettings):
@@ -203,6 +205,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the environment above the file, whose content arrives as init arguments."""
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _control_is_a_metric(self) -> Settings:
+        control = self.analysis.negative_control
+        if control is not None and control not in self.metrics:
+            raise ValueError(f"analysis.negative_control names no metric: {control!r}")
+        if control is not None and control == next(iter(self.metrics)):
+            raise ValueError("analysis.negative_control is the primary metric; name another one")
+        return self
 
     @field_validator("metrics")
     @classmethod

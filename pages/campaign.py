@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.publish import alttext, figures, figures_pages
-from pages.parts import campaign, data, files, filters, show, tables
+from pages.parts import campaign, data, files, filters, show, tables, trust
 from pages.parts.guard import enter
 
 enter("campaign")
@@ -12,13 +12,12 @@ settings = data.settings_or_stop()
 screen = data.screen_or_stop(settings, filters.chosen(settings))
 show.source(screen)
 
-everything = data.everything(screen)
-campaign_id = campaign.pick(everything.campaigns, screen.zone)
+campaign_id = campaign.pick(screen.loaded.campaigns, screen.zone)
 if campaign_id is None:
-    rows = tables.newest(data.judged(screen, everything))
-    of = f"newest {everything.key} {screen.choices.metric}"
+    rows = tables.newest(data.judged(screen, screen.whole))
+    of = f"newest {screen.whole.key} {screen.choices.metric} {screen.choices.method}"
     st.markdown("**Or choose one here, the newest first**")
-    show.campaigns(rows, screen.zone, "Every campaign that was read", key="every", of=of)
+    show.campaigns(rows, screen.zone, "The campaigns of the period", key="every", of=of)
     show.caution(rows)
     st.stop()
 found = campaign.find(screen, campaign_id)
@@ -30,22 +29,33 @@ campaign.strip(row)
 
 st.subheader("Every metric", anchor=False)
 metrics = list(screen.settings.metrics)
-shown = tables.in_order(lifts, metrics)
+method = screen.choices.method
+shown = tables.in_order(lifts, metrics, method)
 title = figures_pages.takeaway(shown, "metrics")
 show.chart(
     lambda theme: figures.metrics_dots(shown, theme=theme, title=""),
     alt=lambda: alttext.metrics_dots(shown, title=title),
     title=title,
-    of=f"metrics {found.part.key}",
+    of=f"metrics {found.part.key} {method}",
 )
-show.table(tables.metric_table(lifts, metrics), "Every metric of this campaign", key="metric_table")
+show.as_table(
+    lambda: tables.metric_table(lifts, metrics, method),
+    "Every metric of this campaign",
+    key="metric_table",
+)
+
+st.subheader("Methods side by side", anchor=False)
+trust.methods(screen, lifts, metric)
 
 st.subheader("Around the push", anchor=False)
 campaign.around(screen, row, metric)
+trust.around_days(screen, campaign_id, metric)
 
 st.subheader("Can it be trusted?", anchor=False)
-campaign.outliers(screen, campaign_id, metric)
-campaign.methods(lifts, metric)
+trust.doubts(screen, campaign_id, metric)
+trust.other_choices(screen, campaign_id, metric)
+
+campaign.earlier(screen, found)
 
 st.subheader("This campaign as files", anchor=False)
 files.offer(files.of_campaign(screen, found.part, campaign_id), key="campaign_files")

@@ -1,10 +1,11 @@
-"""Overview: what came after the pushes of a period, for whoever decides what to scale or stop."""
+"""Overview: what the pushes of a period did, for whoever decides what to scale or stop."""
 
 import streamlit as st
 
-from core.publish import alttext, figures, figures_pages, words
-from pages.parts import data, filters, numbers, show, tables
+from core.publish import alttext, beside, figures, figures_pages, words
+from pages.parts import data, filters, numbers, pools, show, tables
 from pages.parts.guard import enter
+from pages.parts.plain import plain
 
 enter("overview")
 st.title("Overview", anchor=False)
@@ -14,15 +15,15 @@ show.source(screen)
 if show.nothing(screen):
     st.stop()
 
-metric, zone = screen.choices.metric, screen.zone
+metric, method, zone = screen.choices.metric, screen.choices.method, screen.zone
 name = words.label(metric)
 rows = data.judged(screen, screen.chosen)
-of = f"{screen.chosen.key} {metric}"
+of = f"{screen.chosen.key} {metric} {method}"
 layers = data.layers(screen, metric)
 pooled = layers[layers["layer"] == "all"].iloc[0]
 
 found = data.finding(screen)
-show.finding(found.replace(f"; {words.caveat(str(pooled['evidence']))}.", "."))  # said below
+show.finding(found.replace(f"; {words.limits(pooled)}.", "."))  # said below
 before = data.previous(screen)
 before_rows = None if before is None else data.judged(screen, before)
 show.cards(
@@ -35,7 +36,12 @@ show.cards(
         days=screen.period.length,
     )
 )
-show.caution(layers)
+misled = beside.misled(screen.chosen.layers, metric)
+if misled and method == "headline":
+    st.markdown(f":material/compare_arrows: {plain(misled)}")
+if method == "headline":
+    st.caption(f"Campaigns with a verdict by their evidence: {tables.rests_on(rows)}.")
+show.caution(rows)
 
 title = figures_pages.takeaway(layers[layers["layer"] != "all"], "layers")
 show.chart(
@@ -44,19 +50,30 @@ show.chart(
     title=title,
     of=f"layers {of}",
 )
-show.as_table(lambda: tables.layer_table(layers, rows), f"Layers by {name}", key="layers_open")
+weeks_long = screen.weeks
+show.as_table(
+    lambda: pools.layer_table(layers, rows, weeks=weeks_long),
+    f"Layers by {name}",
+    key="layers_open",
+)
 
 st.subheader("Campaigns that stand out", anchor=False)
 st.caption(
-    "Choose a row to open the campaign. Estimates as they are: among many campaigns the highest "
-    "and the lowest are partly luck, so they are ranked by the nearer end of their interval."
+    "Choose a row to open the campaign. Among many campaigns the highest and the lowest are partly "
+    "luck: best guesses are drawn towards the mean of their layer, and the interval of a rank says "
+    "how little a place may mean."
+    if method == "headline"
+    else "Choose a row to open the campaign. Estimates as they are: among many campaigns the "
+    "highest and the lowest are partly luck, so they are sorted by the nearer end of their "
+    "interval."
 )
 top, bottom = data.kept(f"standing out {of}", lambda: tables.standing_out(rows))
 for part, heading, key in ((top, "Highest", "top"), (bottom, "Lowest", "bottom")):
     st.markdown(f"**{heading}**")
-    show.campaigns(part, zone, f"{heading} campaigns by {name}", key=key, of=f"{key} {of}")
+    frame = data.kept(f"{key} {of}", lambda: tables.standing_table(part, zone))  # noqa: B023
+    show.chooser(frame, part, f"{heading} campaigns by {name}", key=key)
 
-weeks = data.kept(f"weekly {of}", lambda: tables.weeks(screen.chosen.weeks, metric, zone))
+weeks = data.kept(f"weekly {of}", lambda: tables.weeks(screen.chosen.weeks, metric, zone, method))
 if len(weeks) > 1:
     title = f"Week by week: {figures_pages.takeaway(weeks, 'weeks')}"
     show.chart(

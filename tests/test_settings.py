@@ -111,3 +111,18 @@ def test_read_settings_of_a_file_that_is_not_there(tmp_path):
 def test_read_settings_accepts_loopback_without_tls(written):
     text = WHOLE.replace("https://us.posthog.com", "http://127.0.0.1:8123")
     assert read_settings(written(text)).posthog.host == "http://127.0.0.1:8123"
+
+
+def test_read_settings_negative_control_must_be_another_metric(tmp_path):
+    for name, fault in (("steps", "names no metric"), ("trades", "is the primary metric")):
+        path = tmp_path / "settings.toml"
+        path.write_text(
+            f'[analysis]\nnegative_control = "{name}"\n'
+            '[metrics]\ntrades = ["Trade"]\nlogins = ["Login"]\n'
+        )
+        with pytest.raises(ConfigError, match=fault):
+            read_settings(path)
+    path.write_text(
+        '[analysis]\nnegative_control = "logins"\n[metrics]\ntrades = ["Trade"]\nlogins = ["L"]\n'
+    )
+    assert read_settings(path).analysis.negative_control == "logins"

@@ -26,7 +26,7 @@ from core.demo.truth import Effects, Truth, count_effects
 from core.demo.world import CHUNK_USERS, TIMEZONE, World
 from core.errors import ConfigError
 
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 """Raised whenever the same parameters would give other files."""
 WORKERS = 2
 ABANDONED_SECONDS = 24 * 3600

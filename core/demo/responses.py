@@ -7,7 +7,7 @@ that the added events of 48 h are, in expectation, e times those expected withou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,18 @@ class Windows:
     def weight_before(self, instant_ms: int) -> Floats:
         """Return the intensity x fading over each window's part before the beginning of an hour."""
         return np.asarray((self.weight * (self.starts_ms < instant_ms)).sum(axis=1))
+
+    def weight_until(self, instants_ms: Ints) -> Floats:
+        """Return the intensity x fading over each window's part before an instant of its own.
+
+        Within an hour the weight is even, as events are drawn.
+        """
+        passed = (instants_ms[:, None] - self.starts_ms) / np.maximum(self.lasts_ms, 1)
+        return np.asarray((self.weight * np.clip(passed, 0.0, 1.0)).sum(axis=1))
+
+    def take(self, rows: Ints) -> Windows:
+        """Return some of the windows."""
+        return Windows(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @property
     def scale(self) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from core.demo.audiences import choose_audience
 from core.demo.history import History
 from core.demo.people import Identities, People, draw_identities, draw_people
 from core.demo.pushes import Pushes, send
+from core.demo.repeats import Deliveries, Taken, taken_from
 from core.demo.responses import N_METRICS, Windows, cut_windows, draw_extra, put_off
 from core.demo.schedule import Campaign
 from core.demo.world import Floats, Ints, Stream, World
@@ -44,12 +45,16 @@ class Expected:
         extra: Events on top (negative: fewer) because of the push.
         base_seen: `base` of the part of the window that has passed.
         extra_seen: `extra` of the part of the window that has passed.
+        taken: Events the user's next push would have added more in this window without the push.
+        taken_seen: `taken` of the part of the window that has passed.
     """
 
     base: Floats
     extra: Floats
     base_seen: Floats
     extra_seen: Floats
+    taken: Floats
+    taken_seen: Floats
 
     def spread(self, rows: Ints, n: int) -> Expected:
         """Return the same for n rows, with zeros for those not among the given ones."""
@@ -57,6 +62,13 @@ class Expected:
         for name, values in whole.items():
             values[rows] = getattr(self, name)
         return Expected(**whole)
+
+    def taking(self, parts: list[Taken]) -> Expected:
+        """Return the same with what pushes took from the next ones, each push at most once."""
+        taken, taken_seen = np.zeros_like(self.extra), np.zeros_like(self.extra)
+        for part in parts:
+            taken[part.push], taken_seen[part.push] = part.extra, part.extra_seen
+        return replace(self, taken=taken, taken_seen=taken_seen)
 
     @classmethod
     def joined(cls, parts: list[Expected]) -> Expected:
@@ -82,7 +94,7 @@ def simulate_chunk(world: World, number: int, *, campaigns: tuple[Campaign, ...]
         identities=draw_identities(world, number),
         history=history,
         pushes=run.pushes,
-        expected=Expected.joined(run.expected),
+        expected=Expected.joined(run.expected).taking(run.taken),
     )
 
 
@@ -93,9 +105,10 @@ class _Run:
         self, *, world: World, people: People, intensity: Intensity, history: History, number: int
     ) -> None:
         self.world, self.people, self.intensity, self.history = world, people, intensity, history
-        self.last_delivered_ms: Ints = np.full(people.n, -(2**60))
+        self.deliveries = Deliveries.none(people.n)
         self.parts: list[Pushes] = []
         self.expected: list[Expected] = []
+        self.taken: list[Taken] = []
         self.n_pushes = 0
         self.push_rng = world.random(Stream.PUSHES, number)
         self.response_rng = world.random(Stream.RESPONSES, number)
@@ -111,18 +124,16 @@ class _Run:
             world=self.world,
             people=self.people,
             history=self.history,
-            last_delivered_ms=self.last_delivered_ms,
+            last_delivered_ms=self.deliveries.last_ms,
         )
         pushes = send(
             self.push_rng,
             campaign,
             position=position,
             audience=audience,
-            last_delivered_ms=self.last_delivered_ms,
+            last_delivered_ms=self.deliveries.last_ms,
         )
         self._respond(campaign, pushes)
-        delivered = pushes.is_delivered
-        self.last_delivered_ms[pushes.user[delivered]] = pushes.delivered_ms[delivered]
         self.parts.append(pushes)
         self.n_pushes += len(pushes.user)
 
@@ -131,9 +142,10 @@ class _Run:
         user, delivered_ms = pushes.user[rows], pushes.delivered_ms[rows]
         windows = cut_windows(self.intensity, user=user, delivered_ms=delivered_ms)
         relative = pushes.factor[rows, None] * np.array(campaign.effects)
-        expected = self._expected(windows, user=user, relative=relative)
+        expected = self._expect(windows, user=user, relative=relative)
         self.expected.append(expected.spread(rows, len(pushes.user)))
         numbers = self.n_pushes + rows
+        self.deliveries.add(user, delivered_ms=delivered_ms, push=numbers)
         rng = self.response_rng
         self.history.added.append(
             draw_extra(rng, windows, user=user, push=numbers, expected=expected.extra)
@@ -144,14 +156,19 @@ class _Run:
                 rng, self.history, user=user, push=numbers, delivered_ms=delivered_ms, loss=loss
             )
 
-    def _expected(self, windows: Windows, *, user: Ints, relative: Floats) -> Expected:
-        rates = self.people.rates[user, :N_METRICS]
+    def _expect(self, windows: Windows, *, user: Ints, relative: Floats) -> Expected:
+        """Return what is expected of pushes, and note what it costs them to come second."""
+        rates, as_of_ms = self.people.rates[user, :N_METRICS], self.world.as_of_ms
         base = rates * windows.total[:, None]
-        base_seen = rates * windows.total_before(self.world.as_of_ms)[:, None]
-        faded_seen = windows.scale * windows.weight_before(self.world.as_of_ms)
+        strength = rates * relative * windows.scale[:, None]
+        self.taken.append(
+            taken_from(windows, self.deliveries, user=user, strength=strength, as_of_ms=as_of_ms)
+        )
         return Expected(
             base=base,
             extra=base * relative,
-            base_seen=base_seen,
-            extra_seen=rates * faded_seen[:, None] * relative,
+            base_seen=rates * windows.total_before(as_of_ms)[:, None],
+            extra_seen=strength * windows.weight_before(as_of_ms)[:, None],
+            taken=np.zeros_like(base),
+            taken_seen=np.zeros_like(base),
         )

@@ -1,11 +1,16 @@
 """What was planted and what it did, stored beside the demo for tests and benchmarks only.
 
-Events are counted in the observed part of the 48 h after each delivered push. `n_extra` are those
-that happened because of that push (less those it put off); `n_events - n_extra` is what would
-have happened without it, drawn with the same random numbers; `n_base` what would have happened
-without any push at all. The planted relative effect of a campaign is what was expected because
-of its pushes over what was expected without them (other pushes' events included), after what
-repeats and timing take away.
+Events are counted in the observed part of the 48 h after each delivered push. `n_extra` are the
+push's own: those it added, less those it put off. `n_base` is what would have happened without
+any push at all. `n_events - n_extra` (`n_without`), drawn with the same random numbers, still
+holds the next push's halved effect, which would have been whole without this one.
+
+The planted relative effect is causal: what was expected because of a campaign's pushes over what
+was expected without them. Without a push, its own events are missing, other pushes' events stay,
+and the user's next push has its whole effect back (core.demo.repeats). So `expected_extra` is
+`expected_own` less what the pushes took from the next ones, and `expected_without` holds that
+more; `own_effect` leaves it out on both sides, as the counts do. A campaign whose own effect is
+zero has a `rel_effect` below zero where other pushes follow it.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from core.demo.simulation import Chunk
 from core.demo.world import CHUNK_USERS, HOUR_MS, METRICS, WINDOW_MS, Floats, Ints, World
 
 _COUNTS = ("n_events", "n_base", "n_extra")
-_EXPECTED = ("base", "extra", "base_seen", "extra_seen")
+_EXPECTED = ("base", "extra", "base_seen", "extra_seen", "taken", "taken_seen")
 _FOUND = tuple(f"{name}_mapped" for name in _COUNTS)
 _PUSHES = ("n_pushes", "n_mapped", "n_open")
 
@@ -40,7 +45,8 @@ class Effects:
             several times as fast.
         n_events: Events that happened, the export's.
         n_base: Events that would have happened without any push.
-        n_extra: Events because of this push; negative where it put some off.
+        n_extra: Events this push itself added; negative where it put some off. What it took from
+            the next push is not in it.
     """
 
     row: Ints
@@ -181,14 +187,23 @@ def campaign_keys(world: World, campaigns: tuple[Campaign, ...]) -> list[str]:
 
 
 def _planted(sums: dict[str, Floats]) -> dict[str, Floats]:
-    """Return expected events and relative effects, of whole windows and of what has passed."""
+    """Return expected events and relative effects, of whole windows and of what has passed.
+
+    Other pushes' events are those that happened; in open windows they are made whole by the share
+    of the base that has passed.
+    """
     n_other = sums["n_events"] - sums["n_extra"] - sums["n_base"]
-    without = sums["base"] + _ratio(n_other, _ratio(sums["base_seen"], sums["base"]))
+    own_without = sums["base"] + _ratio(n_other, _ratio(sums["base_seen"], sums["base"]))
+    extra, without = sums["extra"] - sums["taken"], own_without + sums["taken"]
+    extra_seen = sums["extra_seen"] - sums["taken_seen"]
+    without_seen = sums["base_seen"] + n_other + sums["taken_seen"]
     return {
         "expected_without": without,
-        "expected_extra": sums["extra"],
-        "rel_effect": _ratio(sums["extra"], without),
-        "rel_effect_observed": _ratio(sums["extra_seen"], sums["base_seen"] + n_other),
+        "expected_extra": extra,
+        "expected_own": sums["extra"],
+        "own_effect": _ratio(sums["extra"], own_without),
+        "rel_effect": _ratio(extra, without),
+        "rel_effect_observed": _ratio(extra_seen, without_seen),
     }
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
+from scipy.special import stdtrit
 
-from core import frames
-from core.measure.multiplicity import bh_qvalues
+from core.measure.contrasts import VERDICT_EVIDENCE
+from core.measure.multiplicity import FALSE_DISCOVERY_RATE, bh_qvalues, drill_down, fcr_level
 from core.measure.paired import (
     Moments,
     PairedEffects,
@@ -48,34 +49,83 @@ def classic_lifts(
         rules: Confidence and minimum recipients.
 
     Returns:
-        frames.LIFTS, campaigns in their order, metrics in theirs, q-values filled in.
+        The columns of frames.LIFTS that this method has, with `campaign_code`, `metric_code` and
+        `n_measured`; campaigns in their order, metrics in theirs.
     """
     parts = [
         _of_metric(panel, of_metric, campaigns, rules, metric=metric)
         for metric, of_metric in enumerate(rates)
     ]
     table = pd.concat(parts, ignore_index=True)
-    table = table.sort_values(["campaign_code", "metric_code"], ignore_index=True)
-    return frames.LIFTS.checked(with_qvalues(table, primary=panel.metric_names[0]))
+    return table.sort_values(["campaign_code", "metric_code"], ignore_index=True)
 
 
-def with_qvalues(lifts: pd.DataFrame, *, primary: str) -> pd.DataFrame:
-    """Return lifts with q-values within two families of each method.
+def with_qvalues(lifts: pd.DataFrame, *, primary: str, control: str | None = None) -> pd.DataFrame:
+    """Return lifts with q-values: two families of the headline, two of each method.
 
     The primary family holds the primary metric of every campaign, decided before looking; the
     secondary one holds all metrics of all campaigns. A row of the primary metric carries the
-    q-value of the primary family, any other row that of the secondary one.
+    q-value of the primary family, any other row that of the secondary one. Headline rows are
+    corrected among headline rows, the others among all rows of their method; what is not
+    identified, not closed or has too little data leaves its family before p is seen, and so does
+    the negative control, a metric that nobody asks about.
     """
     lifts = lifts.assign(qvalue=np.nan, family=pd.Series(pd.NA, lifts.index, dtype="str"))
-    tested = lifts["status"].isin(TESTED) & lifts["pvalue"].notna()
-    for rows in lifts[tested].groupby("method").groups.values():
-        is_primary = lifts.loc[rows, "metric"] == primary
-        for family, members in ((SECONDARY, rows), (PRIMARY, rows[is_primary])):
-            carriers = members if family == PRIMARY else rows[~is_primary]
-            adjusted = pd.Series(bh_qvalues(lifts.loc[members, "pvalue"].to_numpy()), members)
-            lifts.loc[carriers, "qvalue"] = adjusted[carriers]
-            lifts.loc[carriers, "family"] = family
+    is_asked = lifts["metric"] != (control or "")
+    is_tested = (lifts["status"].isin(TESTED) & lifts["pvalue"].notna() & is_asked).to_numpy()
+    is_head = (lifts["headline"] & lifts["evidence"].isin(VERDICT_EVIDENCE)).to_numpy()
+    families = {method: (lifts["method"] == method).to_numpy() for method in set(lifts["method"])}
+    for members, carriers in [
+        *((of_method, of_method & ~is_head) for of_method in families.values()),
+        (is_head, is_head),
+    ]:
+        lifts = _corrected(lifts, members & is_tested, carriers & is_tested, primary)
     return lifts
+
+
+def _corrected(
+    lifts: pd.DataFrame,
+    members: NDArray[np.bool_],
+    carriers: NDArray[np.bool_],
+    primary: str,
+) -> pd.DataFrame:
+    is_primary = (lifts["metric"] == primary).to_numpy()
+    for family, among in ((SECONDARY, members), (PRIMARY, members & is_primary)):
+        adjusted = np.full(len(lifts), np.nan)
+        adjusted[among] = bh_qvalues(lifts["pvalue"].to_numpy()[among])
+        carried = carriers & (is_primary == (family == PRIMARY))
+        lifts.loc[carried, "qvalue"] = adjusted[carried]
+        lifts.loc[carried, "family"] = family
+    return lifts
+
+
+def with_selection(lifts: pd.DataFrame, *, primary: str) -> pd.DataFrame:
+    """Return lifts that say which metrics stand out within selected campaigns, and how wide.
+
+    `is_selected`: rejected by the drill-down within campaigns whose primary metric is clear;
+    `selected_ci_*`: the effect's interval at the level at which intervals of selected rows miss
+    as often as they say (Benjamini and Yekutieli 2005).
+    """
+    heads = lifts["headline"] & lifts["qvalue"].notna()
+    table = lifts[heads].pivot_table(
+        index="campaign_code", columns="metric", values="pvalue", dropna=False
+    )
+    more = {"is_selected": np.zeros(len(lifts), dtype=bool)}
+    more |= {f"selected_ci_{side}": np.full(len(lifts), np.nan) for side in ("low", "high")}
+    if primary in table:
+        chosen = drill_down(table[primary].to_numpy(), table.to_numpy(), FALSE_DISCOVERY_RATE)
+        row = table.index.get_indexer(pd.Index(lifts["campaign_code"]))
+        column = table.columns.get_indexer(pd.Index(lifts["metric"]))
+        more["is_selected"] = chosen[row, column] & (row >= 0) & (column >= 0) & heads.to_numpy()
+        n = int(more["is_selected"].sum())
+        if n:
+            level = fcr_level(n, int(heads.sum()), FALSE_DISCOVERY_RATE)
+            df = np.maximum(lifts["df"].fillna(1).to_numpy(), 1)
+            half = stdtrit(df, (1 + level) / 2) * lifts["standard_error"].to_numpy()
+            for side, sign in (("low", -1), ("high", 1)):
+                wide = lifts["effect_size"].to_numpy() + sign * half
+                more[f"selected_ci_{side}"] = np.where(more["is_selected"], wide, np.nan)
+    return lifts.assign(**more)
 
 
 def _of_metric(
@@ -92,6 +142,7 @@ def _of_metric(
             "metric_code": metric,
             "campaign_id": campaigns["campaign_id"].array,
             "layer": campaigns["layer"].array,
+            "n_measured": campaigns["n_measured"].to_numpy(),
             "metric": pd.array([panel.metric_names[metric]] * len(campaigns), dtype="str"),
             "method": pd.array([CLASSIC] * len(campaigns), dtype="str"),
             "evidence": pd.array([CLASSIC_EVIDENCE] * len(campaigns), dtype="str"),

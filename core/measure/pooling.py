@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from core import frames
 from core.activity.timelines import MS_PER_DAY
 from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
-from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.measure.paired import (
     Codes,
     Moments,
@@ -31,7 +30,6 @@ def classic_layers(
     panel: Panel,
     rates: Sequence[UserRates],
     campaigns: pd.DataFrame,
-    lifts: pd.DataFrame,
     rules: Rules,
 ) -> pd.DataFrame:
     """Return the pooled classic comparison of each layer, and of all, for every metric.
@@ -44,24 +42,22 @@ def classic_layers(
         panel: The measured pushes; campaign codes are positions in `campaigns`.
         rates: Each push's rates, one entry per metric of the panel.
         campaigns: frames.CAMPAIGNS.
-        lifts: frames.LIFTS of the same campaigns.
         rules: Confidence and minimum recipients.
     """
     is_pooled = (campaigns["qualifies"] & campaigns["window_complete"]).to_numpy(dtype=bool)
     layer = pd.Categorical(campaigns["layer"], categories=_GROUPS).codes.astype(np.int64)
     parts = [
-        _of_metric(panel, of_metric, lifts, rules, metric=metric, layer=layer, is_pooled=is_pooled)
+        _of_metric(panel, of_metric, rules, metric=metric, layer=layer, is_pooled=is_pooled)
         for metric, of_metric in enumerate(rates)
     ]
     table = pd.concat(parts, ignore_index=True)
     present = set(campaigns["layer"]) | {ALL}
-    return frames.LAYER_LIFTS.checked(table[table["layer"].isin(present)].reset_index(drop=True))
+    return table[table["layer"].isin(present)].reset_index(drop=True)
 
 
 def _of_metric(
     panel: Panel,
     rates: UserRates,
-    lifts: pd.DataFrame,
     rules: Rules,
     *,
     metric: int,
@@ -82,18 +78,11 @@ def _of_metric(
         table[f"incremental_events{part}"] = table[f"effect_size{part}"] * events
     table["layer"] = pd.array(_GROUPS, dtype="str")
     table["metric"] = pd.array([panel.metric_names[metric]] * len(_GROUPS), dtype="str")
-    counted = lifts[(lifts["metric"] == panel.metric_names[metric]) & lifts["headline"]]
     of_layer = layer[np.unique(panel.campaigns[rows])]
     table["n_campaigns"] = [
         int((of_layer == g).sum()) if name != ALL else len(of_layer)
         for g, name in enumerate(_GROUPS)
     ]
-    is_clear = counted["qvalue"] <= FALSE_DISCOVERY_RATE
-    for column, sign in (("n_above", 1), ("n_below", -1)):
-        clear = counted[is_clear & (np.sign(counted["effect_size"]) == sign)]
-        table[column] = [
-            int((clear["layer"] == name).sum()) if name != ALL else len(clear) for name in _GROUPS
-        ]
     return table
 
 

@@ -110,6 +110,18 @@ class EventIndex:
         found = self.count_before(event, persons, ends) - self.count_before(event, persons, starts)
         return np.where((persons >= 0) & (ends > starts), found, 0)
 
+    def happened(self, event: int, start: int, end: int) -> tuple[Int64, Int64]:
+        """Return person and instant of an event's happenings in [start, end), by person."""
+        persons, offsets = np.divmod(self._keys[event], self._span)
+        instants = offsets - 1 + self._origin
+        inside = (instants >= start) & (instants < end)
+        return persons[inside], instants[inside]
+
+    def instant_at(self, event: int, places: Int64) -> Int64:
+        """Return the instants of an event's happenings by their places as `count_before` counts."""
+        instants: Int64 = self._keys[event][places] % self._span - 1 + self._origin
+        return instants
+
 
 def count_windows(
     index: EventIndex,

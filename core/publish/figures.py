@@ -23,6 +23,7 @@ from core.publish.dots import (
     need,
     reading,
     span,
+    texts_beside,
     trace,
 )
 from core.publish.theme import (
@@ -226,16 +227,11 @@ def _dots(
     low, high = span(rows)
     figure = go.Figure([trace(rows, side, low=low, high=high, along="x") for side in SIDES])
     figure.add_traces(arrows(rows, low=low, high=high, along="x"))
-    beside = 22 + _CHARACTER_WIDTH * max([1, *map(len, rows["n"])])
-    for at, n, number in zip(rows["at"], rows["n"], rows["number"], strict=True):
-        _beside(figure, n, at, xanchor="right", xshift=beside - 6)
-        _beside(figure, number, at, xanchor="left", xshift=beside + 6)
-    _beside(figure, "n", -1, xanchor="right", xshift=beside - 6)
-    _beside(figure, f"effect [{level} interval]", -1, xanchor="left", xshift=beside + 6)
+    texts, right = texts_beside(rows, level)
+    figure.update_layout(annotations=texts)
     figure.update_xaxes(**_effect_axis(scale), range=[low, high])
     figure.update_yaxes(**_row_axis(list(rows["label"]), above=1.5))
     height = _ROW_HEIGHT * (max(1, len(rows)) + 1)
-    right = beside + _width([*rows["number"], "effect [95 % interval]"])
     _finish(figure, theme, title=title, note=note, height=height, right=right)
     return figure
 
@@ -316,10 +312,6 @@ def _row_axis(labels: list[str], *, above: float = 0.5) -> dict[str, object]:
 
 def _say(figure: go.Figure, text: str, **place: object) -> None:
     figure.add_annotation(text=safe(text, limit=120), showarrow=False, font={"size": 12}, **place)
-
-
-def _beside(figure: go.Figure, text: str, row: float, **place: object) -> None:
-    _say(figure, text, x=1, xref="paper", y=row, yref="y", **place)
 
 
 def _width(texts: list[str]) -> int:

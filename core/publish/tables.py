@@ -21,7 +21,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from core.errors import DataError
-from core.frames import CAMPAIGNS, LAYER_LIFTS, LIFTS, Kind, Table
+from core.frames import (
+    CAMPAIGNS,
+    CHECKS,
+    LAYER_CONTRASTS,
+    LAYER_LIFTS,
+    LIFTS,
+    Kind,
+    Table,
+)
 from core.publish.columnar import window_counts_parquet
 from core.publish.files import Writer, write_all
 from core.publish.formats import exact
@@ -61,6 +69,24 @@ def layers_csv(frame: pd.DataFrame) -> bytes:
     return _declared_csv(LAYER_LIFTS, frame)
 
 
+def contrasts_csv(frame: pd.DataFrame) -> bytes:
+    """Return layer_contrasts.csv: one row per two layers and metric, as LAYER_CONTRASTS.
+
+    Raises:
+        DataError: The frame is not what is declared.
+    """
+    return _declared_csv(LAYER_CONTRASTS, frame)
+
+
+def checks_csv(frame: pd.DataFrame) -> bytes:
+    """Return checks.csv: one row per layer and method that was checked, as CHECKS.
+
+    Raises:
+        DataError: The frame is not what is declared.
+    """
+    return _declared_csv(CHECKS, frame)
+
+
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """Return any table of a screen as CSV, its index left out, its headers as safe as its cells.
 
@@ -93,6 +119,8 @@ def analysis_json(
     campaigns: pd.DataFrame,
     lifts: pd.DataFrame,
     layers: pd.DataFrame,
+    contrasts: pd.DataFrame,
+    checks: pd.DataFrame,
     settings: Mapping[str, object],
     sources: Mapping[str, object],
     quality: Mapping[str, object],
@@ -105,6 +133,8 @@ def analysis_json(
         campaigns: One row per campaign, as CAMPAIGNS.
         lifts: One row per campaign x metric x method, as LIFTS.
         layers: One row per layer x metric x method, as LAYER_LIFTS.
+        contrasts: One row per two layers and metric, as LAYER_CONTRASTS.
+        checks: One row per layer and method that was checked, as CHECKS.
         settings: What was asked for; without secrets.
         sources: Where the data came from, as labels; without secrets.
         quality: The ledger and the scores.
@@ -114,8 +144,13 @@ def analysis_json(
     Raises:
         DataError: A frame is not what is declared, or a part holds what JSON cannot.
     """
-    tables = {"campaigns": (CAMPAIGNS, campaigns), "layers": (LAYER_LIFTS, layers)}
-    tables["lifts"] = (LIFTS, lifts)
+    tables = {
+        "campaigns": (CAMPAIGNS, campaigns),
+        "layers": (LAYER_LIFTS, layers),
+        "layer_contrasts": (LAYER_CONTRASTS, contrasts),
+        "checks": (CHECKS, checks),
+        "lifts": (LIFTS, lifts),
+    }
     said = {"settings": settings, "sources": sources, "quality": quality, "versions": versions}
     parts = {**(more or {}), **said}
     return {
@@ -296,6 +331,8 @@ __all__ = [
     "Writer",
     "analysis_json",
     "campaigns_csv",
+    "checks_csv",
+    "contrasts_csv",
     "csv_bytes",
     "definitions",
     "defused",

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
-from core.publish import formats
+from core.publish import formats, unknown
 
 Direction = Literal["above", "below", "unclear", "missing"]
 """Where an interval lies: above zero, below it, over it, or there is no number."""
@@ -17,6 +17,8 @@ Scale = Literal["relative", "absolute"]
 Word = Literal[
     "works",
     "hurts",
+    "likely works",
+    "likely hurts",
     "no clear effect",
     "higher after",
     "lower after",
@@ -37,8 +39,9 @@ _LAYERS = MappingProxyType(
 )
 _METHODS = MappingProxyType(
     {
+        "headline": "best of each campaign",
         "holdout": "randomised holdout",
-        "comparison": "comparison with users not pushed at the time",
+        "comparison": "users not pushed at the time",
         "joint": "joint regression of all campaigns",
         "self_control": "recipients at earlier triggers without a push",
         "window": "the same weekday and hour of earlier weeks",
@@ -49,22 +52,25 @@ _EVIDENCE = MappingProxyType(
     {
         "A": "randomised holdout",
         "B": "comparison with users not pushed at the same time",
-        "C": "recipients against themselves, other pushes accounted for",
+        "C": "adjusted comparison that had to be widened, or recipients against themselves",
         "D": "recipients' own earlier weeks",
         "E": "plain before and after",
     }
 )
 _CAVEATS = MappingProxyType(
     {
-        "A": "recipients were chosen at random, so the push made the difference",
+        "A": "who got the push was chosen at random, so a difference is its doing",
         "B": "compared with users who were not pushed, not with a randomised holdout",
-        "C": "adjusted for what could be seen, not randomised",
-        "D": "descriptive: compared with the same users' earlier weeks, not with other users",
-        "E": "plain before and after; it cannot tell the push from what would have happened anyway",
+        "C": "adjusted for what could be seen, but not randomised, so likely rather than shown",
+        "D": "descriptive: associated with the push, compared with the same users' earlier weeks",
+        "E": "plain before and after: associated with the push, and it cannot tell the push from "
+        "what would have happened anyway",
     }
 )
 CAUSAL = frozenset({"A", "B"})
-"""Evidence grades that allow to say what a push did; the others say what came after it."""
+"""Evidence grades that allow to say what a push did."""
+LIKELY = "C"
+"""The grade that allows to say what a push likely did; D and E say what came after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +106,23 @@ def method(name: str) -> str:
 def evidence(grade: str) -> str:
     """Return what an evidence grade rests on, in a few words."""
     return _EVIDENCE.get(grade, "unknown evidence")
+
+
+def basis(row: pd.Series) -> str:
+    """Return what a number rests on, grade and method, "A, randomised holdout"."""
+    return f"{row['evidence']}, {method(str(row['method']))}"
+
+
+def limits(row: pd.Series) -> str:
+    """Return what a number cannot say, a pool's by the weakest evidence in it.
+
+    Args:
+        row: One row of LIFTS or LAYER_LIFTS.
+    """
+    if row["method"] != "headline":
+        return caveat(str(row["evidence"]))
+    grade = str(row["evidence"])
+    return f"each campaign by its best evidence, the weakest of grade {grade}: {caveat(grade)}"
 
 
 def caveat(grade: str) -> str:
@@ -149,10 +172,13 @@ def finding(
 ) -> str:
     """Return the one sentence at the top: how much, over how many campaigns, how it is known.
 
+    It reads the rows that pool each campaign's own best evidence, where there are any; else the
+    best single method.
+
     Args:
         layers: Pooled results, as LAYER_LIFTS, with a row for the layer "all".
         metric: The metric.
-        method: The estimator; the best evidence there is, if left out.
+        method: The estimator; the headline, else the best evidence there is, if left out.
         post_hours: Length of the window after a push.
     """
     rows = layers[layers["metric"] == metric]
@@ -162,7 +188,7 @@ def finding(
         return f"{_upper(label(metric))}: no finding yet ({why})."
     most = _most(rows[rows["method"] == row["method"]])
     said = f"{_claim(row, metric, post_hours)}, over {_campaigns(row)}{most}"
-    return f"{said}; {caveat(row['evidence'])}."
+    return f"{said}; {limits(row)}."
 
 
 def verdict(
@@ -175,7 +201,8 @@ def verdict(
     """Return what can be said about one campaign and metric.
 
     A result is clear only where its q-value within its family is at most 5 % and its interval
-    leaves out zero. Only evidence A and B say "works" or "hurts".
+    leaves out zero. Evidence A and B say "works" or "hurts", C puts "likely" before it, D and E
+    only say what came after.
 
     Args:
         lift: One row of LIFTS.
@@ -190,31 +217,45 @@ def verdict(
     if not campaign["qualifies"] or lift["status"] == "too_few_users":
         return _none("too few", _too_few(lift, campaign, min_recipients))
     if formats.is_missing(lift["effect_size"]):
-        return _none("can't tell", f"There is no number: {formats.reason(_why(lift))}.")
+        return _none("can't tell", unknown.sentence(_why(lift)))
     return _judged(lift)
 
 
 def _judged(lift: pd.Series) -> Verdict:
     side = direction(*_ends(lift, "effect_size"), estimate=lift["effect_size"])
-    is_causal = lift["evidence"] in CAUSAL
+    grade = str(lift["evidence"])
     number = f"{_upper(label(lift['metric']))}: {effect(lift)}"
-    limits = f"{_upper(caveat(lift['evidence']))}."
+    limits = f"Grade {grade}: {caveat(grade)}{_widened(lift)}."
     if formats.is_missing(lift["qvalue"]):
         why = "it was not tested within a family, so chance cannot be ruled out"
         return _none("can't tell", f"{number}; {why}. {limits}")
     tested = f"q = {formats.pvalue(lift['qvalue'])} within {_family(lift)}"
     tested = tested.replace("q = <", "q <")
     if lift["qvalue"] > FALSE_DISCOVERY_RATE or side == "unclear":
-        word: Word = "no clear effect" if is_causal else "no clear change"
+        may_tell = grade in CAUSAL or grade == LIKELY
+        word: Word = "no clear effect" if may_tell else "no clear change"
         return Verdict(word=word, sentence=f"{number}; {tested}. {limits}", tone="unclear")
-    words: dict[tuple[bool, bool], Word] = {
-        (True, True): "works",
-        (True, False): "hurts",
-        (False, True): "higher after",
-        (False, False): "lower after",
-    }
-    word = words[is_causal, side == "above"]
+    word = _clear_word(grade, is_above=side == "above")
     return Verdict(word=word, sentence=f"{number}, clear at {tested}. {limits}", tone=side)
+
+
+def _widened(lift: pd.Series) -> str:
+    """Say that the self-checks widened an interval, nothing where they did not."""
+    if formats.is_missing(lift["se_scale"]) or lift["se_scale"] <= 1:
+        return ""
+    times = f"{lift['se_scale']:.1f}"
+    return (
+        f"; the interval is {times} times as wide as computed, because the same comparison varied "
+        "that much where nothing was sent"
+    )
+
+
+def _clear_word(grade: str, *, is_above: bool) -> Word:
+    if grade in CAUSAL:
+        return "works" if is_above else "hurts"
+    if grade == LIKELY:
+        return "likely works" if is_above else "likely hurts"
+    return "higher after" if is_above else "lower after"
 
 
 def _none(word: Word, sentence: str) -> Verdict:
@@ -240,7 +281,9 @@ def _too_few(lift: pd.Series, campaign: pd.Series, min_recipients: int) -> str:
 
 
 def _best(rows: pd.DataFrame, method: str | None) -> pd.Series | None:
-    """Return the row of the method, else of the best evidence that has a number."""
+    """Return the row of the method, else the headline's, else of the best evidence there is."""
+    if method is None and (rows["method"] == "headline").any():
+        method = "headline"
     rows = rows if method is None else rows[rows["method"] == method]
     if rows.empty:
         return None

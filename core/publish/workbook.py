@@ -14,7 +14,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.workbook import Workbook
 from xlsxwriter.worksheet import Worksheet
 
-from core.frames import CAMPAIGNS, LAYER_LIFTS, LIFTS, Column, Table
+from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS, Column, Table
 from core.publish import formats, words
 from core.publish.theme import UNCLEAR, flat
 
@@ -38,6 +38,13 @@ _NUMBER_FORMATS = {
     "plain": "#,##0.000",
     "instant": "yyyy-mm-dd hh:mm:ss",
 }
+_SHEETS = {
+    "Campaigns": CAMPAIGNS,
+    "Layers": LAYER_LIFTS,
+    "Lifts": LIFTS,
+    "Contrasts": LAYER_CONTRASTS,
+    "Checks": CHECKS,
+}
 # Halves of characters, which UTF-8 cannot hold and xlsxwriter does not escape.
 _HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
@@ -57,17 +64,21 @@ def workbook_bytes(
     campaigns: pd.DataFrame,
     layers: pd.DataFrame,
     lifts: pd.DataFrame,
+    contrasts: pd.DataFrame,
+    checks: pd.DataFrame,
     metric: str,
     made_at: datetime,
     about: Mapping[str, str],
     max_rows: int = EXCEL_ROWS,
 ) -> bytes:
-    """Return the workbook: README, Campaigns, Layers with a chart, Lifts.
+    """Return the workbook: README, Campaigns, Layers with a chart, Lifts, Contrasts, Checks.
 
     Args:
         campaigns: One row per campaign, as CAMPAIGNS.
         layers: One row per layer x metric x method, as LAYER_LIFTS.
         lifts: One row per campaign x metric x method, as LIFTS.
+        contrasts: One row per two layers and metric, as LAYER_CONTRASTS.
+        checks: One row per layer and method that was checked, as CHECKS.
         metric: The metric the chart on Layers shows.
         made_at: When it was made, with a zone.
         about: What the README says of period, settings, sources and versions, line by line.
@@ -87,6 +98,8 @@ def workbook_bytes(
     sheet = _table(sheets, "Layers", LAYER_LIFTS, ordered)
     _chart(sheets, sheet, ordered, n_drawn, metric)
     _table(sheets, "Lifts", LIFTS, lifts)
+    _table(sheets, "Contrasts", LAYER_CONTRASTS, contrasts)
+    _table(sheets, "Checks", CHECKS, checks)
     _readme(sheets, readme, about, made_at)
     book.close()
     return sink.getvalue()
@@ -186,13 +199,18 @@ def _look(column: Column) -> str:
         return column.kind
     if column.kind == "integer":
         return "count"
-    if column.name.startswith("rel_"):
+    if _is_relative(column.name):
         return "relative"
     if column.name == "confidence_level":
         return "level"
     if column.name.endswith("_rate") or column.name in {"pvalue", "qvalue", "standard_error"}:
         return "rate"
     return "effect" if "effect" in column.name else "plain"
+
+
+def _is_relative(name: str) -> bool:
+    starts = ("rel_", "shrunk_rel_", "typical_rel_", "difference", "prediction", "false_positive")
+    return name.startswith(starts) or name in {"heterogeneity", "support", "p_best", "p_top10"}
 
 
 def _width(column: Column, values: pd.Series) -> int:
@@ -207,12 +225,15 @@ def _width(column: Column, values: pd.Series) -> int:
 def _chart_first(layers: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, int]:
     """Return the rows with those the chart draws on top, and how many these are.
 
-    Drawn is the best evidence of each layer for the metric, where its interval has both ends.
+    Drawn is the headline of each layer for the metric, else its best evidence, where its
+    interval has both ends.
     """
     ends = layers[["rel_effect_size", "rel_effect_size_ci_low", "rel_effect_size_ci_high"]]
     is_bounded = np.isfinite(ends.to_numpy()).all(axis=1)
     drawable = layers[is_bounded & (layers["metric"] == metric)]
-    best = drawable.sort_values(["layer", "evidence"], kind="stable").drop_duplicates("layer")
+    marked = drawable.assign(is_other=drawable["method"] != "headline")
+    best = marked.sort_values(["layer", "is_other", "evidence"], kind="stable")
+    best = best.drop_duplicates("layer").drop(columns="is_other")
     return pd.concat([best, layers.drop(index=best.index)]), len(best)
 
 
@@ -256,7 +277,7 @@ def _readme(sheets: _Sheets, sheet: Worksheet, about: Mapping[str, str], made_at
     rows += [("Instants", "UTC, without a zone in the cell, because Excel has none.")]
     rows += [("Empty cells", "No number could be computed; the column status says why.")]
     rows += [("Remark", remark) for remark in sheets.remarks]
-    for name, table in (("Campaigns", CAMPAIGNS), ("Layers", LAYER_LIFTS), ("Lifts", LIFTS)):
+    for name, table in _SHEETS.items():
         rows += [("", ""), (f"Columns of {name}", "")]
         rows += [(_header(column), _meaning(column)) for column in table.columns]
     sheet.set_column(0, 0, 28)

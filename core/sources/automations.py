@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -163,6 +163,17 @@ def read_automations(folder: Path) -> tuple[list[Automation], list[Problem]]:
             problems.append(Problem(file=name, line=None, what=what))
         found.setdefault(automation.id, automation)
     return list(found.values()), problems
+
+
+def with_triggers(events: Sequence[str], automations: Iterable[Automation]) -> list[str]:
+    """Return events, then what else sets automations off, sorted: each event once.
+
+    Args:
+        events: What the metrics need, in an order that is kept.
+        automations: Those whose triggers are to be found again in people's activity.
+    """
+    triggers = {one.trigger.event for one in automations if one.trigger}
+    return [*dict.fromkeys(events), *sorted(triggers.difference(events))]
 
 
 def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, str]]:

@@ -17,7 +17,10 @@ ONE_OFF = "one-off"
 """Stands for the automation in the key of a campaign that has none."""
 _STATUSES = ["delivered", "sent", "failed", "other", "holdout", "message"]
 _OF_SENDS = ["campaign_id", "automation_id", "status", "sent_at", "delivered_at"]
-_OF_HOLDOUTS = ["campaign_id", "user_id", "assigned_at", "distinct_id", "email", "signed_up_at"]
+_UNDELIVERED = ["sent", "failed"]
+_OF_OTHERS = [
+    "campaign_id", "user_id", "assigned_at", "trigger_at", "distinct_id", "email", "signed_up_at",
+]  # fmt: skip
 _LATER_COUNTS = (
     "n_mapped", "n_measured", "n_direct", "n_email", "n_unmapped", "n_same_person", "n_never_seen",
 )  # fmt: skip
@@ -35,13 +38,17 @@ class Assigned(NamedTuple):
             `window_complete` and `qualifies` false, `status` "ok" and `window_closes_at`
             missing until persons and windows are known.
         holdouts: One row per campaign and user held out: `campaign_id`, `user_id`,
-            `assigned_at`, `distinct_id`, `email`, `signed_up_at`.
+            `assigned_at` (sent_at, the instant it would have gone), `trigger_at` (missing where
+            not recorded), `distinct_id`, `email`, `signed_up_at`.
+        undelivered: The same columns, one row per campaign and user who was to be sent it and
+            of whom no delivery is known; `assigned_at` is sent_at.
         notices: What the reader of the numbers should know, those of the reading first.
     """
 
     pushes: pd.DataFrame
     campaigns: pd.DataFrame
     holdouts: pd.DataFrame
+    undelivered: pd.DataFrame
     notices: tuple[str, ...]
 
 
@@ -49,7 +56,8 @@ def assign_campaigns(raw: RawPushes, automations: Sequence[Automation], timezone
     """Return every push in its campaign, each user once a campaign, by the first delivery.
 
     A campaign is `campaign_id` where set, else automation and send date. Of two deliveries at one
-    instant the lower id counts. Whoever was delivered in a campaign was not held out of it.
+    instant the lower id counts. Whoever was delivered in a campaign was not held out of it, and
+    whoever was either is not among its undelivered.
 
     Args:
         raw: The rows of the period.
@@ -63,6 +71,8 @@ def assign_campaigns(raw: RawPushes, automations: Sequence[Automation], timezone
     rows = sends.iloc[: len(raw.rows)]
     kept = _firsts(rows[rows["status"] == "delivered"], raw.rows["id"])
     held = _firsts(rows[rows["status"] == "holdout"], raw.rows["id"])
+    missed = _firsts(rows[rows["status"].isin(_UNDELIVERED)], raw.rows["id"])
+    missed = missed[~missed["key"].isin(kept["key"]) & ~missed["key"].isin(held["key"])]
     is_both = held["key"].isin(kept["key"])
     held = held[~is_both]
     known = {automation.id: automation for automation in automations}
@@ -72,7 +82,8 @@ def assign_campaigns(raw: RawPushes, automations: Sequence[Automation], timezone
     return Assigned(
         pushes=PUSHES.checked(_taken(raw.rows, kept, labels, "delivered_at")[PUSHES.names]),
         campaigns=CAMPAIGNS.checked(campaigns),
-        holdouts=_taken(raw.rows, held, labels, "assigned_at")[_OF_HOLDOUTS],
+        holdouts=_taken(raw.rows, held, labels, "assigned_at")[_OF_OTHERS],
+        undelivered=_taken(raw.rows, missed, labels, "assigned_at")[_OF_OTHERS],
         notices=(*raw.notices, *_notices(raw, sends, int(is_both.sum()), strangers)),
     )
 
@@ -81,7 +92,7 @@ def _sends(raw: RawPushes, timezone: str) -> tuple[pd.DataFrame, pd.Index]:
     """Return one row per row read, the sampled messages last, and the campaigns' keys, sorted.
 
     Texts of 300,000 rows are slow to compare and sort, so that all is done on codes: `campaign`
-    (its position in the keys), `user` (-1 where not kept) and `key`, one for each campaign and
+    (its position in the keys), `user` (-1 where only counted) and `key`, one for each campaign and
     user. `sent` is the instant of sending, `at` the one that counts: a push's delivery.
     """
     sampled = raw.messages.assign(status="message")

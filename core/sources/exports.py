@@ -147,9 +147,12 @@ class ExportSource:
         on_progress(_STEP, 2, 3)
         seen = self._run("SELECT distinct_id, person_id, code FROM codes").df()
         people = seen.drop_duplicates("code").sort_values("code")["person_id"]
+        # nobody who did nothing in the period, as through the API: a person's code is then the
+        # same whichever way the events came
+        is_active = np.bincount(rows["person"], minlength=len(people)) > 0
         timelines = from_rows(
-            people.to_numpy(dtype=object),
-            rows["person"],
+            people.to_numpy(dtype=object)[is_active],
+            (np.cumsum(is_active) - 1)[rows["person"]],
             rows["instant"],
             rows["event"],
             event_names=events,

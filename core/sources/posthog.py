@@ -207,7 +207,7 @@ class PostHogSource:
                 f"Found {count:,} times in the last {CHECK_DAYS} days."
                 if count
                 else f"Not found in the last {CHECK_DAYS} days. Check its spelling, capitals "
-                "included, in the metrics settings."
+                "included, in the metrics settings or as the trigger of an automation."
             )
             said.append(Check(f"event {event}", ok=True if count else None, words=words))
         return said

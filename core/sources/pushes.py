@@ -20,14 +20,14 @@ from core.sources.faults import ConnectionLost
 from core.sources.snapshot import Snapshot
 
 STATUSES = ("delivered", "holdout", "sent", "failed")
-"""What a row's status may be; of the first two every column is kept."""
+"""What a row's status may be; a delivered or held-out row has to name its user."""
 SAMPLED_PER_CAMPAIGN = 100
 """Pushes of a campaign, spread evenly, among which the most common message is looked for."""
 SAMPLED_PER_HOUR = 10
 """The same for each hour of an automation whose rows name no campaign."""
 _SEGMENT_DAYS = 7
 _OTHER = "other"
-_N_WHOLE = 2
+_N_NEEDING_USER = 2
 _LONGEST_STATUS = 30
 _MS_PER_HOUR = 3_600_000
 _MOST_NAMED = 5
@@ -43,12 +43,13 @@ class RawPushes:
     Text is of dtype `str`, instants `datetime64[ms, UTC]`; blank identifiers are missing.
 
     Attributes:
-        rows: Delivered and held-out rows: `id` (int64 or str), `campaign_id`, `automation_id`,
-            `user_id`, `status` ("delivered" or "holdout"), `sent_at`, `delivered_at`,
+        rows: The rows of a known status and user: `id` (int64 or str), `campaign_id`,
+            `automation_id`, `user_id`, `status` (one of STATUSES), `sent_at`, `delivered_at`,
             `trigger_at`, and of the user `signed_up_at`, `distinct_id`, `email` (trimmed and
             case-folded).
-        others: The other rows: `campaign_id`, `automation_id`, `status` ("sent", "failed" or
-            "other"), `sent_at`, `delivered_at`.
+        others: Rows that are only counted: `campaign_id`, `automation_id`, `status` ("other"
+            where unknown; "sent" or "failed" where no user is named), `sent_at`,
+            `delivered_at`.
         messages: A sample of the delivered rows, spread evenly over each campaign: `campaign_id`,
             `automation_id`, `sent_at`, `delivered_at`, `title`, `body`.
         other_statuses: Unknown status, as it may be shown -> its number of rows.
@@ -127,7 +128,8 @@ def _read(
         n_without_instant=n_without_instant,
         notices=(
             *_notices_of_columns(snapshot),
-            *_notices_of_rows(n_without_instant, other_statuses, n_nameless),
+            *_notices_of_rows(n_without_instant, other_statuses),
+            *_notices_of_nameless(n_nameless, int((others["status"] != _OTHER).sum())),
             *_notices_of_users(int((place < 0).sum()), int(users["user_id"].duplicated().sum())),
         ),
     )
@@ -143,13 +145,17 @@ def _joined(rows: pd.DataFrame, users: pd.DataFrame, place: NDArray[np.int64]) -
 
 
 def _halves(read: pa.Table, statuses: pa.ChunkedArray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows that are kept whole, and what counting needs of the others."""
+    """Return the rows of a known status, and what counting needs of the others.
+
+    Undelivered rows without a user are others too: they count as sent, and nothing else.
+    """
     known = pc.is_in(statuses, pa.array(STATUSES, pa.large_string()))
     status = pc.if_else(known, statuses, _OTHER)
     table = read.set_column(read.column_names.index("status"), "status", status)
     for name in ("campaign_id", "automation_id"):
         table = table.set_column(table.column_names.index(name), name, _filled(table[name]))
-    is_whole = pc.is_in(status, pa.array(STATUSES[:_N_WHOLE], pa.large_string()))
+    needs_user = pc.is_in(status, pa.array(STATUSES[:_N_NEEDING_USER], pa.large_string()))
+    is_whole = pc.and_(known, pc.or_(needs_user, pc.is_valid(table["user_id"])))
     return _frame(table.filter(is_whole)), _frame(
         table.filter(pc.invert(is_whole)).select(_OF_OTHERS)
     )
@@ -237,9 +243,7 @@ def _notices_of_columns(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _notices_of_rows(
-    n_without_instant: int, other_statuses: Mapping[str, int], n_nameless: int
-) -> list[str]:
+def _notices_of_rows(n_without_instant: int, other_statuses: Mapping[str, int]) -> list[str]:
     said = []
     if n_without_instant:
         said.append(f"{n_without_instant:,} rows have neither delivered_at nor sent_at: left out.")
@@ -249,8 +253,15 @@ def _notices_of_rows(
         more = len(other_statuses) - len(some)
         rest = f" and {more:,} more" if more else ""
         said.append(f"Rows with an unknown status are counted as such only: {named}{rest}.")
-    if n_nameless:
-        said.append(f"{n_nameless:,} delivered or held-out rows have no user_id: left out.")
+    return said
+
+
+def _notices_of_nameless(n_left_out: int, n_counted: int) -> list[str]:
+    said = []
+    if n_left_out:
+        said.append(f"{n_left_out:,} delivered or held-out rows have no user_id: left out.")
+    if n_counted:
+        said.append(f"{n_counted:,} sent or failed rows have no user_id: only counted.")
     return said
 
 

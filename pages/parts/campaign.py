@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.publish import alttext, figures, formats, words
-from pages.parts import data, numbers, show, tables
+from pages.parts import data, measured, numbers, show, tables
 from pages.parts.data import Screen
 from pages.parts.measured import Measured
 from pages.parts.plain import plain
@@ -27,12 +27,14 @@ class Found:
         row: As `tables.judged`.
         lifts: frames.LIFTS, its rows.
         part: Itself alone, for its files; q-values are those shown.
+        among: What it was measured among.
         is_outside: It lies outside the chosen period.
     """
 
     row: pd.Series
     lifts: pd.DataFrame
     part: Measured
+    among: Measured
     is_outside: bool
 
 
@@ -71,20 +73,9 @@ def find(screen: Screen, campaign_id: str) -> Found:
     is_outside = campaign_id not in set(among.campaigns["campaign_id"])
     if is_outside:
         among = data.everything(screen)
-    campaigns = among.campaigns[among.campaigns["campaign_id"] == campaign_id]
-    lifts = among.lifts[among.lifts["campaign_id"] == campaign_id]
-    alone = data.one(screen, campaign_id, outliers=screen.choices.outliers)
-    part = Measured(
-        campaigns=campaigns.reset_index(drop=True),
-        lifts=lifts.reset_index(drop=True),
-        layers=alone.layers,
-        weeks=alone.weeks,
-        n_people=alone.n_people,
-        min_recipients=among.min_recipients,
-        key=f"{among.key} {campaign_id}",
-    )
+    part = measured.alone(among, campaign_id)
     row = data.judged(screen, part).iloc[0]
-    return Found(row=row, lifts=part.lifts, part=part, is_outside=is_outside)
+    return Found(row=row, lifts=part.lifts, part=part, among=among, is_outside=is_outside)
 
 
 def header(found: Found, zone: str) -> None:
@@ -121,10 +112,11 @@ def _verdict(row: pd.Series) -> None:
         f":{_COLOURS[tone]}[{plain(number)}]" if tone in _COLOURS else plain(number), anchor=False
     )
     st.markdown(plain(row["sentence"]))
-    if row["layer"] == "3" and row["evidence"] in {"D", "E"}:
+    if row["layer"] == "3" and row["method"] == "classic":
         st.caption(
             ":material/info: Recipients of layer 3 had just been active, and the hours after that "
-            "are busier than an average day without any push: part of the change is theirs."
+            "are busier than an average day without any push: part of the change is theirs. "
+            "Choose “Best evidence” above."
         )
 
 
@@ -161,26 +153,15 @@ def around(screen: Screen, row: pd.Series, metric: str) -> None:
     )
 
 
-def outliers(screen: Screen, campaign_id: str, metric: str) -> None:
-    """Draw the metric under every rule for extreme users, side by side."""
-    rules = {}
-    for rule, said in tables.OUTLIER_RULES.items():
-        lifts = data.one(screen, campaign_id, outliers=rule).lifts
-        rules[said] = tables.headline(lifts, metric).iloc[0]
-    frame = tables.outlier_table(rules)
-    show.table(frame, f"{words.label(metric)} under each rule for extreme users", key="outliers")
-    st.caption(
-        "With and without extreme users. Dropping users by how much they changed makes effects out "
-        "of nothing (in simulations without any effect it found one in 20 to 100 of 100 cases), so "
-        "those two rows describe and carry no verdict; capping every window at one value does not."
-    )
-
-
-def methods(lifts: pd.DataFrame, metric: str) -> None:
-    """Draw the metric by every method that was computed, where there is more than one."""
-    frame = tables.method_table(lifts, metric)
-    if len(frame) > 1:
-        show.table(frame, f"{words.label(metric)} by method", key="methods")
+def earlier(screen: Screen, found: Found) -> None:
+    """Draw the other sends of the same automation, where there are any."""
+    rows = data.judged(screen, found.among)
+    others = tables.earlier_sends(rows, found.row)
+    if others.empty:
+        return
+    st.subheader("Other sends of this automation", anchor=False)
+    of = f"{found.part.key} others {screen.choices.metric} {screen.choices.method}"
+    show.campaigns(others, screen.zone, "Other sends of this automation", key="others", of=of)
 
 
 def _remember() -> None:

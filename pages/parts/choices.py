@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
-from typing import TypeGuard, TypeVar, get_args
+from typing import Literal, TypeGuard, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from core.errors import ConfigError
@@ -15,6 +15,7 @@ from core.settings import Analysis, Outliers, Settings
 from core.span import DEFAULT_DAYS, Span, span_of
 
 T = TypeVar("T")
+Method = Literal["headline", "classic"]
 
 DATES = "Dates"
 DEFAULT_PERIOD = f"{DEFAULT_DAYS} days"
@@ -31,6 +32,8 @@ PERIODS: MappingProxyType[str, int | None] = MappingProxyType(
 """What a period is called in the address -> its days; None where two dates say it."""
 LONGEST_DAYS = 366
 OUTLIERS: tuple[Outliers, ...] = get_args(Outliers)
+METHODS: tuple[Method, ...] = get_args(Method)
+"""What every number is by: each campaign's best evidence, or plain before and after."""
 LEVELS = (0.90, 0.95, 0.99)
 MARGIN_DAYS = 7
 """A campaign's deliveries may begin or end this long outside of two chosen dates."""
@@ -45,6 +48,7 @@ class Choices:
         dates: First and last day, both inside, in the business time zone; only with DATES.
         layers: The chosen layers; all of them where none is chosen.
         metric: One of the configured metrics.
+        method: One of METHODS.
         confidence_level: Of every interval.
         outliers: The outlier rule.
         min_recipients: Measured users a campaign needs.
@@ -54,6 +58,7 @@ class Choices:
     dates: tuple[date, date] | None = None
     layers: tuple[str, ...] = LAYERS
     metric: str
+    method: Method = "headline"
     confidence_level: float
     outliers: Outliers
     min_recipients: int
@@ -108,7 +113,7 @@ def choices_of(values: Mapping[str, object], settings: Settings) -> Choices:
     """Return what widgets or an address say, with the default wherever they say nothing sound.
 
     Args:
-        values: period, dates, layers, metric, confidence, outliers, min; in any state.
+        values: period, dates, layers, metric, method, confidence, outliers, min; in any state.
         settings: Where the defaults come from.
     """
     analysis = settings.analysis
@@ -119,6 +124,7 @@ def choices_of(values: Mapping[str, object], settings: Settings) -> Choices:
         dates=_two_dates(values.get("dates")) if period == DATES else None,
         layers=_layers(values.get("layers")),
         metric=_one_of(values.get("metric"), list(settings.metrics), next(iter(settings.metrics))),
+        method=_one_of(values.get("method"), METHODS, METHODS[0]),
         confidence_level=_one_of(
             values.get("confidence"), levels_of(analysis), analysis.confidence_level
         ),

@@ -6,27 +6,28 @@ import hashlib
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
 
-from core import pipeline
+from core import loading
 from core.activity.source import Progress
 from core.connect import Wiring, wire
 from core.errors import ConfigError
 from core.frames import LAYERS
+from core.loading import Loaded
 from core.measure.panel import Rules
 from core.measure.windows import WindowLengths
-from core.pipeline import Loaded
 from core.publish import words
 from core.settings import Outliers, Settings, read_settings
 from core.span import Span, span_of, to_ms
-from pages.parts import measured, tables, waiting
+from pages.parts import measured, pools, tables, waiting
 from pages.parts.choices import Choices, Period, period_of, span_around
 from pages.parts.jobs import Jobs, View
-from pages.parts.measured import Measured
+from pages.parts.measured import Measured, Read
 
 T = TypeVar("T")
 _FRESH_SECONDS = 15 * 60.0
@@ -40,20 +41,25 @@ class Screen:
     """Everything a page needs to show what was chosen.
 
     Attributes:
-        loaded: What was read; never changed by anybody.
-        number: Which load it is.
+        read: What was read and estimated; never changed by anybody.
+        number: Which reading it is.
         choices: What the filters say.
         period: The chosen period.
         whole: The campaigns of the period, all layers: what q-values were corrected within.
         chosen: The same, only the chosen layers.
     """
 
-    loaded: Loaded
+    read: Read
     number: int
     choices: Choices
     period: Period
     whole: Measured
     chosen: Measured
+
+    @property
+    def loaded(self) -> Loaded:
+        """Return what was read."""
+        return self.read.loaded
 
     @property
     def settings(self) -> Settings:
@@ -64,6 +70,12 @@ class Screen:
     def zone(self) -> str:
         """Return the business time zone."""
         return self.settings.analysis.timezone
+
+    @property
+    def weeks(self) -> float:
+        """Return how many weeks of the period have passed, a day at least."""
+        until = min(self.period.until, self.loaded.span.as_of)
+        return max((until - self.period.since) / timedelta(days=7), 1 / 7)
 
     @property
     def rules(self) -> Rules:
@@ -95,13 +107,15 @@ def screen_or_stop(settings: Settings, choices: Choices) -> Screen:
     if view.failure is not None and view.result is None and choices.is_far:
         key = ("far", fingerprint(settings), choices.period, choices.dates)
         view = _jobs().view(key, partial(_read_far, settings, choices))
-    loaded = _loaded_or_stop(view, key)
+    read = _read_or_stop(view, key)
     waiting.renewal(_jobs(), key, view)
-    period = _period_or_stop(loaded, choices)
+    period = _period_or_stop(read.loaded, choices)
     number = view.number
-    if not period.is_within(loaded.span):
-        loaded, number = _further_or_stop(loaded, number, period)
-    return _screen(loaded, number, choices, period)
+    if not period.is_within(read.loaded.span):
+        read, number = _further_or_stop(read, number, period)
+    if read.is_capped != measured.is_capping(choices.outliers):
+        read, number = _other_or_stop(read, number, choices.outliers)
+    return _screen(read, number, choices, period)
 
 
 def previous(screen: Screen) -> Measured | None:
@@ -113,15 +127,6 @@ def previous(screen: Screen) -> Measured | None:
     return _measured(screen, ids) if len(ids) else None
 
 
-def one(screen: Screen, campaign_id: str, *, outliers: Outliers) -> Measured:
-    """Return one campaign measured by itself under an outlier rule."""
-    rules = measured.rules_of(screen.loaded, screen.choices, outliers=outliers)
-    return _compute(
-        screen.loaded, screen.number, (campaign_id,),
-        rules.confidence_level, rules.min_recipients, rules.outliers,
-    )  # fmt: skip
-
-
 def everything(screen: Screen) -> Measured:
     """Return every campaign that was read, whatever period and layers are chosen."""
     return _measured(screen, pd.Index(screen.loaded.campaigns["campaign_id"]))
@@ -129,14 +134,14 @@ def everything(screen: Screen) -> Measured:
 
 def around(screen: Screen, campaign_id: str, metric: str, *, bin_hours: int) -> pd.DataFrame:
     """Return what a campaign's recipients did around their push, a row a bin."""
-    return _around(screen.loaded, screen.number, campaign_id, metric, bin_hours)
+    return _around(screen.read, screen.number, campaign_id, metric, bin_hours)
 
 
 def judged(screen: Screen, part: Measured) -> pd.DataFrame:
     """Return campaigns with their lift and verdict, as `tables.judged`."""
-    metric = screen.choices.metric
+    metric, method = screen.choices.metric, screen.choices.method
     return kept(
-        f"judged {part.key} {metric}",
+        f"judged {part.key} {metric} {method}",
         lambda: tables.judged(
             part.campaigns,
             part.lifts,
@@ -144,26 +149,28 @@ def judged(screen: Screen, part: Measured) -> pd.DataFrame:
             as_of=pd.Timestamp(screen.loaded.span.as_of),
             min_recipients=part.min_recipients,
             zone=screen.zone,
+            method=method,
         ),
     )
 
 
 def layers(screen: Screen, metric: str) -> pd.DataFrame:
-    """Return the chosen layers' pooled rows for a metric, as `tables.best_layers`."""
-    part, is_whole = screen.chosen, screen.choices.has_all_layers
+    """Return the chosen layers' pooled rows for a metric, as `pools.pooled_layers`."""
+    part, method = screen.chosen, screen.choices.method
+    is_whole = screen.choices.has_all_layers
     return kept(
-        f"layers {part.key} {metric}",
-        lambda: tables.best_layers(part.layers, metric, is_whole=is_whole),
+        f"layers {part.key} {metric} {method}",
+        lambda: pools.pooled_layers(part.layers, metric, method=method, is_whole=is_whole),
     )
 
 
 def finding(screen: Screen) -> str:
     """Return the one sentence about what is chosen."""
-    part, metric = screen.chosen, screen.choices.metric
+    part, metric, method = screen.chosen, screen.choices.metric, screen.choices.method
     hours = screen.rules.lengths.post_hours
     return kept(
-        f"finding {part.key} {metric}",
-        lambda: words.finding(part.layers, metric, post_hours=hours),
+        f"finding {part.key} {metric} {method}",
+        lambda: words.finding(part.layers, metric, method=method, post_hours=hours),
     )
 
 
@@ -194,13 +201,13 @@ def fingerprint(settings: Settings) -> int:
 
 
 @st.cache_resource(show_spinner=False)
-def _jobs() -> Jobs[Loaded]:
-    return Jobs[Loaded](workers=2, keep=3)
+def _jobs() -> Jobs[Read]:
+    return Jobs[Read](workers=2, keep=4)
 
 
 @st.cache_resource(max_entries=32, show_spinner="Measuring the campaigns")
 def _compute(
-    _loaded: Loaded,
+    _read: Read,
     number: int,
     campaign_ids: tuple[str, ...],
     confidence_level: float,
@@ -208,27 +215,26 @@ def _compute(
     outliers: Outliers,
 ) -> Measured:
     rules = Rules(
-        lengths=_loaded.lengths,
+        lengths=_read.loaded.lengths,
         confidence_level=confidence_level,
         min_recipients=min_recipients,
         outliers=outliers,
     )
     of = hashlib.sha256("\n".join(campaign_ids).encode()).hexdigest()
     key = f"{number} {of} {confidence_level} {min_recipients} {outliers}"
-    return measured.measure(_loaded, rules, pd.Index(campaign_ids), key=key)
+    return measured.measure(_read, rules, pd.Index(campaign_ids), key=key)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Counting what happened around the push")
 def _around(
-    _loaded: Loaded,
+    _read: Read,
     number: int,  # noqa: ARG001
     campaign_id: str,
     metric: str,
     bin_hours: int,
 ) -> pd.DataFrame:
-    return measured.around(
-        _loaded, Rules(lengths=_loaded.lengths), campaign_id, metric, bin_hours=bin_hours
-    )
+    rules = Rules(lengths=_read.loaded.lengths)
+    return measured.around(_read, rules, campaign_id, metric, bin_hours=bin_hours)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -237,24 +243,24 @@ def _kept(_build: Callable[[], T], of: str) -> T:  # noqa: ARG001
 
 
 def _measured(screen: Screen, ids: pd.Index) -> Measured:
-    return _of(screen.loaded, screen.number, screen.choices, ids)
+    return _of(screen.read, screen.number, screen.choices, ids)
 
 
-def _of(loaded: Loaded, number: int, choices: Choices, ids: pd.Index) -> Measured:
+def _of(read: Read, number: int, choices: Choices, ids: pd.Index) -> Measured:
     return _compute(
-        loaded, number, tuple(ids),
+        read, number, tuple(ids),
         choices.confidence_level, choices.min_recipients, choices.outliers,
     )  # fmt: skip
 
 
-def _recent(settings: Settings) -> tuple[Hashable, View[Loaded]]:
+def _recent(settings: Settings) -> tuple[Hashable, View[Read]]:
     """Return what there is of the last days, which every visit begins with."""
     key = ("recent", fingerprint(settings))
     max_age = None if settings.is_demo else _FRESH_SECONDS
     return key, _jobs().view(key, partial(_read_recent, settings), max_age=max_age)
 
 
-def _read_recent(settings: Settings, on_progress: Progress, *, refresh: bool = False) -> Loaded:
+def _read_recent(settings: Settings, on_progress: Progress, *, refresh: bool = False) -> Read:
     with _WIRING:
         wiring = wire(settings, on_progress)
     zone = wiring.settings.analysis.timezone
@@ -262,7 +268,7 @@ def _read_recent(settings: Settings, on_progress: Progress, *, refresh: bool = F
     return _read(wiring, span, on_progress, refresh=refresh)
 
 
-def _read_far(settings: Settings, choices: Choices, on_progress: Progress) -> Loaded:
+def _read_far(settings: Settings, choices: Choices, on_progress: Progress) -> Read:
     """Read a period that reaches further back, where the last days hold nothing."""
     with _WIRING:
         wiring = wire(settings, on_progress)
@@ -272,25 +278,37 @@ def _read_far(settings: Settings, choices: Choices, on_progress: Progress) -> Lo
     return _read(wiring, span, on_progress)
 
 
-def _read(wiring: Wiring, span: Span, on_progress: Progress, *, refresh: bool = False) -> Loaded:
+def _read(wiring: Wiring, span: Span, on_progress: Progress, *, refresh: bool = False) -> Read:
     analysis = wiring.settings.analysis
     lengths = WindowLengths(baseline_days=analysis.baseline_days, post_hours=analysis.post_hours)
-    return pipeline.load(wiring, span, lengths, on_progress=on_progress, refresh=refresh)
+    loaded = loading.load(wiring, span, lengths, on_progress=on_progress, refresh=refresh)
+    return measured.estimated(loaded, outliers=analysis.outliers, on_progress=on_progress)
 
 
-def _loaded_or_stop(view: View[Loaded], key: Hashable) -> Loaded:
+def _read_or_stop(view: View[Read], key: Hashable) -> Read:
     if view.result is None:
         waiting.progress_and_stop(_jobs(), key, view)
     return view.result
 
 
-def _further_or_stop(recent: Loaded, number: int, period: Period) -> tuple[Loaded, int]:
-    """Return a load that reaches as far as the period does, and which load it is."""
-    zone = recent.wiring.settings.analysis.timezone
-    span = span_around(period, as_of=recent.span.as_of, timezone=zone)
+def _further_or_stop(recent: Read, number: int, period: Period) -> tuple[Read, int]:
+    """Return a reading that reaches as far as the period does, and which one it is."""
+    wiring, as_of = recent.loaded.wiring, recent.loaded.span.as_of
+    span = span_around(period, as_of=as_of, timezone=wiring.settings.analysis.timezone)
     key = ("span", number, to_ms(span.since), to_ms(span.until))
-    view = _jobs().view(key, partial(_read, recent.wiring, span))
-    return _loaded_or_stop(view, key), view.number
+    view = _jobs().view(key, partial(_read, wiring, span))
+    return _read_or_stop(view, key), view.number
+
+
+def _other_or_stop(read: Read, number: int, outliers: Outliers) -> tuple[Read, int]:
+    """Return the same load with estimates under another outlier rule, and which one it is."""
+    key = ("estimates", number, measured.is_capping(outliers))
+
+    def work(on_progress: Progress) -> Read:
+        return measured.estimated(read.loaded, outliers=outliers, on_progress=on_progress)
+
+    view = _jobs().view(key, work)
+    return _read_or_stop(view, key), view.number
 
 
 def _period_or_stop(loaded: Loaded, choices: Choices) -> Period:
@@ -302,13 +320,14 @@ def _period_or_stop(loaded: Loaded, choices: Choices) -> Period:
         st.stop()
 
 
-def _screen(loaded: Loaded, number: int, choices: Choices, period: Period) -> Screen:
-    ids = measured.ids_in(loaded, period, LAYERS)
-    whole = _of(loaded, number, choices, ids)
+def _screen(read: Read, number: int, choices: Choices, period: Period) -> Screen:
+    ids = measured.ids_in(read.loaded, period, LAYERS)
+    whole = _of(read, number, choices, ids)
     chosen = whole
     if not choices.has_all_layers:
-        part = _of(loaded, number, choices, measured.ids_in(loaded, period, choices.layers))
+        ids = measured.ids_in(read.loaded, period, choices.layers)
+        part = _of(read, number, choices, ids)
         chosen = measured.narrowed(whole, part, choices.layers)
     return Screen(
-        loaded=loaded, number=number, choices=choices, period=period, whole=whole, chosen=chosen
+        read=read, number=number, choices=choices, period=period, whole=whole, chosen=chosen
     )

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-import platform
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import pandas as pd
 import streamlit as st
 
 import core
+from core import outputs
 from core.publish import formats, words
 from core.publish import tables as writers
 from core.publish.workbook import workbook_bytes
-from core.quality.ledger import mapped_share, mapping_ledger
 from pages.parts.data import Screen
 from pages.parts.measured import Measured
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-_LIBRARIES = ("numpy", "pandas", "scipy", "duckdb", "sqlalchemy", "pyarrow", "streamlit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +64,20 @@ def of_screen(screen: Screen) -> list[File]:
         File(
             name=f"{stem}-layers.csv", label="Layers, CSV", mime="text/csv",
             holds=f"{_n(part.layers)} rows: every layer and all of them, pooled, {n_metrics} "
-            "metrics",
+            "metrics, every method",
             build=lambda: writers.layers_csv(part.layers),
+        ),
+        File(
+            name=f"{stem}-contrasts.csv", label="Layer contrasts, CSV", mime="text/csv",
+            holds=f"{_n(part.contrasts)} rows: how far each two layers differ, shared people "
+            "counted",
+            build=lambda: writers.contrasts_csv(part.contrasts),
+        ),
+        File(
+            name=f"{stem}-checks.csv", label="Self-checks, CSV", mime="text/csv",
+            holds=f"{_n(part.checks)} rows: how often each layer's methods found an effect where "
+            "nothing was sent",
+            build=lambda: writers.checks_csv(part.checks),
         ),
         *_whole(screen, part, stem),
     ]  # fmt: skip
@@ -100,39 +109,20 @@ def offer(files: list[File], *, key: str) -> None:
 def digest(part: Measured) -> str:
     """Return eight letters that change whenever a number in the tables does."""
     sums = hashlib.sha256()
-    for frame in (part.campaigns, part.lifts, part.layers):
+    for frame in (part.campaigns, part.lifts, part.layers, part.contrasts, part.checks):
         sums.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return sums.hexdigest()[:8]
 
 
 def analysis(screen: Screen, part: Measured) -> dict[str, object]:
     """Return everything that is shown, with settings, sources, quality and versions."""
-    loaded = screen.loaded
-    return writers.analysis_json(
-        campaigns=part.campaigns,
-        lifts=part.lifts,
-        layers=part.layers,
-        settings=_settings(screen),
-        sources={
-            "label": loaded.wiring.label,
-            "activity": loaded.source_label,
-            "usage": asdict(loaded.usage),
-            "seconds": loaded.seconds,
-        },
-        quality={
-            "mapped_share": mapped_share(part.campaigns),
-            "ledger": mapping_ledger(part.campaigns).to_dict("records"),
-            "notices": list(loaded.notices),
-        },
-        versions={
-            "pushlift": core.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
-        more={
-            "period": {"since": screen.period.since, "until": screen.period.until},
-            "as_of": loaded.span.as_of,
-        },
+    return outputs.analysis(
+        screen.loaded,
+        part,
+        screen.rules,
+        since=screen.period.since,
+        until=screen.period.until,
+        layers=screen.choices.layers,
     )
 
 
@@ -146,7 +136,8 @@ def _whole(screen: Screen, part: Measured, stem: str) -> list[File]:
         ),
         File(
             name=f"{stem}.xlsx", label="Everything, Excel", mime=_XLSX,
-            holds="README, Campaigns, Layers with a chart, Lifts; typed, with filters",
+            holds="README, Campaigns, Layers with a chart, Lifts, Contrasts, Checks; typed, with "
+            "filters",
             build=lambda: _workbook(screen, part),
         ),
     ]  # fmt: skip
@@ -171,6 +162,8 @@ def _workbook(screen: Screen, part: Measured) -> bytes:
         campaigns=part.campaigns,
         layers=part.layers,
         lifts=part.lifts,
+        contrasts=part.contrasts,
+        checks=part.checks,
         metric=screen.choices.metric,
         made_at=datetime.now(UTC),
         about=about(screen),
@@ -191,22 +184,10 @@ def about(screen: Screen) -> dict[str, str]:
         "Extreme users": choices.outliers,
         "Primary metric": words.label(next(iter(screen.settings.metrics))),
         "q-values": "Benjamini-Hochberg within all campaigns of the period, whatever layers",
+        "Methods": "every method in every row; `headline` marks each campaign's best evidence",
+        "Evidence": "A randomised holdout, B users not pushed, C adjusted and widened or own "
+        "earlier triggers, D own earlier weeks, E plain before and after",
         "Pushlift": core.__version__,
-    }
-
-
-def _settings(screen: Screen) -> dict[str, object]:
-    rules, settings = screen.rules, screen.settings
-    return {
-        "timezone": screen.zone,
-        "baseline_days": rules.lengths.baseline_days,
-        "post_hours": rules.lengths.post_hours,
-        "confidence_level": rules.confidence_level,
-        "min_recipients": rules.min_recipients,
-        "outliers": rules.outliers,
-        "layers": list(screen.choices.layers),
-        "metrics": settings.metrics,
-        "primary_metric": next(iter(settings.metrics)),
     }
 
 

@@ -10,15 +10,16 @@ from core.settings import Settings
 from pages.parts.choices import (
     DATES,
     DEFAULT_PERIOD,
+    METHODS,
     OUTLIERS,
     PERIODS,
     Choices,
     choices_of,
     levels_of,
 )
-from pages.parts.tables import OUTLIER_RULES
+from pages.parts.tables import METHOD_NAMES, OUTLIER_RULES
 
-KEYS = ("period", "dates", "layers", "metric", "confidence", "outliers", "min")
+KEYS = ("period", "dates", "layers", "metric", "method", "confidence", "outliers", "min")
 """Names in the address and in the session."""
 
 
@@ -41,6 +42,17 @@ def draw(settings: Settings) -> None:
             format_func=words.label,
             key="metric",
             width=210,
+            bind="query-params",
+        )
+        st.selectbox(
+            "Numbers by",
+            METHODS,
+            format_func=METHOD_NAMES.__getitem__,
+            key="method",
+            width=210,
+            help="Best evidence takes, for each campaign, the soundest comparison that could be "
+            "had, from a randomised holdout (A) down. Plain before and after compares recipients "
+            "with themselves and cannot tell a push from what would have happened anyway.",
             bind="query-params",
         )
         with st.popover("How measured", icon=":material/tune:"):

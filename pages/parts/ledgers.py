@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from core.frames import LAYERS
-from core.pipeline import Loaded
-from core.publish import formats
+from core.loading import Loaded
+from core.publish import beside, formats, words
 from core.quality.ledger import mapping_ledger
 from pages.parts.tables import layer_name, moment, n_recipients, pairs
 
@@ -89,6 +89,37 @@ def not_measured(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
             "Why": left_out["sentence"].to_numpy(),
         }
     )
+
+
+def check_table(checks: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each layer's methods found an effect where nothing was sent."""
+    ends = zip(
+        checks["false_positive_share_ci_low"], checks["false_positive_share_ci_high"], strict=True
+    )
+    ordered = checks.assign(
+        interval=[f"{formats.interval((100 * a, 100 * b), decimals=1)} %" for a, b in ends]
+    ).sort_values(["layer", "method"])
+    return pd.DataFrame(
+        {
+            "Layer": [layer_name(name) for name in ordered["layer"]],
+            "Method": [words.method(name) for name in ordered["method"]],
+            "Campaigns": ordered["n_campaigns"].to_numpy(),
+            "Checks": ordered["n_checks"].to_numpy(),
+            "False alarms": ordered["false_positive_share"].to_numpy(),
+            "95 % interval": ordered["interval"].to_numpy(),
+            "Spread": ordered["spread"].to_numpy(),
+            "Widened x": ordered["se_scale"].to_numpy(),
+            "Result": [_check_result(row) for _, row in ordered.iterrows()],
+        }
+    )
+
+
+def _check_result(row: pd.Series) -> str:
+    if row["se_scale"] > 1:
+        return "varied too much: intervals widened, a grade lower"
+    if row["false_positive_share_ci_low"] > beside.HONEST:
+        return "too many false alarms"
+    return "as it should be"
 
 
 def sources(loaded: Loaded) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from core.activity.source import Usage
 from core.publish import formats, words
 from core.quality.ledger import mapped_share
-from pages.parts import tables
+from pages.parts import pools, tables
 from pages.parts.measured import Measured
 
 
@@ -62,7 +62,8 @@ def overview(
         return Card(label=label, value=value, beside=change, note=f"to {days}", meaning=meaning)
 
     name = words.label(str(pooled["metric"]))
-    value, interval = tables.extra_parts(pooled)
+    value, interval = pools.extra_parts(pooled)
+    label = f"Extra {name}{' after' if pooled['method'] == 'classic' else ''}"
     return [
         counted("Campaigns", lambda part: len(part.campaigns)),
         counted("Pushes delivered", _pushes, "Each counted once per campaign and user."),
@@ -72,11 +73,11 @@ def overview(
             "Distinct persons measured. Recipients not found in the activity are not among them.",
         ),
         Card(
-            label=f"Extra {name} after",
+            label=label,
             value=value,
             beside=interval,
-            meaning="The change after the push, over every push of the campaigns that qualify and "
-            f"whose windows have closed. {_sentence(words.caveat(str(pooled['evidence'])))}",
+            meaning="The effect of a push times every push of the campaigns that qualify and whose "
+            f"windows have closed. {_sentence(words.limits(pooled))}",
         ),
         _clear(rows, before_rows, days),
     ]
@@ -93,17 +94,19 @@ def campaign(row: pd.Series, *, post_hours: int) -> list[Card]:
     return [
         Card(
             label="Per user per day",
-            value=f"{formats.rate(row['baseline_rate'])} → {formats.rate(row['post_rate'])}",
-            beside=formats.count(row["n_users"]),
-            note="users, before → after",
+            value=f"{formats.rate(row['expected_rate'])} → {formats.rate(row['post_rate'])}",
+            beside=formats.rate(row["baseline_rate"]),
+            note="before the push",
+            meaning="Expected without the push → after it.",
         ),
         _extra(row, name, post_hours=post_hours),
         Card(
             label="Evidence",
             value=f"Grade {grade}",
-            beside=words.evidence(grade),
+            beside=words.method(str(row["method"])),
             meaning=f"{_sentence(words.caveat(grade))} A is the best grade, E the weakest.",
         ),
+        *_rank(row),
     ]
 
 
@@ -176,21 +179,44 @@ def _pushes(measured: Measured) -> int:
 
 
 def _clear(rows: pd.DataFrame, before: pd.DataFrame | None, days: str) -> Card:
-    n_above, n_judged = _counts(rows)
-    earlier = _counts(before) if before is not None else (0, 0)
+    n_above, n_below, n_judged = _counts(rows)
+    earlier = _counts(before) if before is not None else (0, 0, 0)
     return Card(
-        label="Clearly higher after",
+        label="With a clear effect",
         value=f"{n_above} of {n_judged}" if n_judged else formats.MISSING,
-        beside=f"{earlier[0]} of {earlier[1]}" if earlier[1] else "",
-        note=f"in {days}" if earlier[1] else "",
+        beside=f"{earlier[0]} of {earlier[2]}" if earlier[2] else "",
+        note=f"in {days}" if earlier[2] else "",
         meaning="Campaigns whose q-value within the period is at most 5 % and whose interval lies "
-        "above zero, of those with a verdict.",
+        f"above zero, of those with a verdict. {n_below or 'None'} lies below zero.",
     )
 
 
-def _counts(rows: pd.DataFrame) -> tuple[int, int]:
+def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
     sides = rows["verdict"].map(tables.CLEAR)
-    return int(sides.eq("above").sum()), int(rows["tone"].ne("missing").sum())
+    above, below = (int(sides.eq(side).sum()) for side in ("above", "below"))
+    return above, below, int(rows["tone"].ne("missing").sum())
+
+
+def _rank(row: pd.Series) -> list[Card]:
+    """Return the best guess and the rank, where the campaign is ranked."""
+    if formats.is_missing(row["rank"]):
+        return []
+    return [
+        Card(
+            label="Best guess",
+            value=formats.percent(row["shrunk_rel_effect_size"]),
+            beside=f"{tables.interval(row, 'shrunk_rel_effect_size')} %",
+            meaning="Drawn towards the mean of its layer, the more so the less sure the campaign "
+            "itself is: what to expect if it were measured again.",
+        ),
+        Card(
+            label="Rank",
+            value=tables.rank(row),
+            beside=formats.share(row["p_top10"]),
+            note="to be in the top ten",
+            meaning="Among all ranked campaigns of the period, with the interval of its rank.",
+        ),
+    ]
 
 
 def _extra(row: pd.Series, name: str, *, post_hours: int) -> Card:
@@ -199,14 +225,17 @@ def _extra(row: pd.Series, name: str, *, post_hours: int) -> Card:
         return Card(label=label, value=formats.MISSING, beside=formats.reason("window_open"))
     if formats.is_missing(row["effect_size"]):
         return Card(label=label, value=formats.MISSING, beside=formats.reason(_why(row)))
-    scale = row["n_users"] * post_hours / 24
-    ends = (scale * row["effect_size_ci_low"], scale * row["effect_size_ci_high"])
-    value = scale * row["effect_size"]
+    ends = (row["incremental_events_ci_low"], row["incremental_events_ci_high"])
+    value = row["incremental_events"]
+    if formats.is_missing(value):  # plain before and after has none of its own
+        scale = row["n_measured"] * post_hours / 24
+        ends = (scale * row["effect_size_ci_low"], scale * row["effect_size_ci_high"])
+        value = scale * row["effect_size"]
     return Card(
         label=label,
         value=f"{'+' if value >= 0.5 else ''}{formats.count(value)}",
         beside=formats.interval(ends, decimals=0),
-        meaning="The change in the rate, times users, times days of the window.",
+        meaning="The effect on the rate, times measured users, times days of the window.",
     )
 
 

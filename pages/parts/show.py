@@ -29,8 +29,34 @@ _TONES: dict[ThemeName, Mapping[Direction, str]] = {
     # for letters rather than marks the dark theme needs more contrast
     "dark": {"above": "#3C9BD3", "below": "#E8813A", "unclear": "#9AA3AE", "missing": "#9AA3AE"},
 }
+_HELP = {
+    "Evidence": "A: randomised holdout. B: compared with users not pushed at the time. C: adjusted "
+    "and widened, or recipients against themselves. D: own earlier weeks. E: plain before and "
+    "after. D and E only describe.",
+    "Best guess": "The lift drawn towards the mean of its layer, the more so the less sure the "
+    "campaign itself is. Rankings go by it.",
+    "Rank": "Median rank and its interval, over all ranked campaigns of the period.",
+    "In top ten": "The probability that the true effect is among the ten largest.",
+    "As measured": "The lift by itself, not drawn towards its layer.",
+    "q": "Benjamini-Hochberg within the family; clear at 5 % or less.",
+    "Next campaign may land": "Where the true lift of the next campaign of the layer lies.",
+    "Stands out": "Clear within a campaign that the primary metric selected.",
+    "Expected": "Events per user per day expected without the push.",
+}
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "Lift": formats.percent,
+    "Best guess": formats.percent,
+    "As measured": formats.percent,
+    "In top ten": formats.share,
+    "False alarms": formats.share,
+    "Expected": formats.rate,
+    "Other pushes before": formats.share,
+    "Also pushed within 48 h": formats.share,
+    "Self-checks, p": formats.pvalue,
+    "Smallest effect seen": formats.percent,
+    "Standard errors from zero": "{:.2f}".format,
+    "Spread": "{:.2f}".format,
+    "Widened x": "{:.2f}".format,
     "q": formats.pvalue,
     "p": formats.pvalue,
     "Before": formats.rate,
@@ -66,13 +92,24 @@ def finding(sentence: str) -> None:
 
 
 def caution(rows: pd.DataFrame) -> None:
-    """Say, where the evidence is D or E, what the numbers cannot tell."""
-    if rows["evidence"].isin(["D", "E"]).any():
-        st.caption(
-            ":material/info: These numbers say what came after the pushes, not what the pushes "
-            "did: plain before and after cannot tell a push from what would have happened anyway, "
-            "above all in layer 3, whose recipients had just been active."
+    """Say, where any number rests on D or E, what it cannot tell."""
+    known = rows[rows["effect_size"].notna()]
+    if not known["evidence"].isin(["D", "E"]).any():
+        return
+    if (known["method"] == "classic").all():
+        said = (
+            "These numbers are associated with the pushes; they do not show that the pushes "
+            "caused them. Plain before and after cannot tell a push from what would have happened "
+            "anyway, above all in layer 3, whose recipients had just been active. Choose “Best "
+            "evidence” above for numbers that can."
         )
+    else:
+        said = (
+            "Numbers of grade D and E describe what came after a push; they are associated with "
+            "it and cannot tell it from what would have happened anyway. No ranking and no pooled "
+            "number leans on them."
+        )
+    st.caption(f":material/info: {said}")
 
 
 def cards(numbers: Sequence[Card], *, border: bool = True) -> None:
@@ -119,7 +156,7 @@ def table(frame: pd.DataFrame, alt: str, *, key: str, height: Height = "content"
     shown = frame if is_text else styled(frame)
     st.dataframe(
         shown, hide_index=True, height=height, alt=alt, key=key,
-        placeholder=formats.MISSING,
+        placeholder=formats.MISSING, column_config=_helped(frame),
     )  # fmt: skip
 
 
@@ -136,10 +173,25 @@ def campaigns(
 ) -> None:
     """Draw campaigns, rows of `tables.judged`; choosing one opens it."""
     frame = data.kept(f"table {of}", lambda: tables.campaign_table(rows, zone))
+    chooser(frame, rows, alt, key=key, height=height)
+
+
+def chooser(
+    frame: pd.DataFrame, rows: pd.DataFrame, alt: str, *, key: str, height: Height = "content"
+) -> None:
+    """Draw a table of campaigns, choosing one opens it.
+
+    Args:
+        frame: What is shown.
+        rows: The campaigns, rows of `tables.judged` in the same order.
+        alt: What the table is.
+        key: Its name in the session.
+        height: All rows, or some and a scrollbar.
+    """
     event = st.dataframe(
         styled(frame, tones=rows["tone"].tolist()),
         hide_index=True, height=height, alt=alt, key=key, placeholder=formats.MISSING,
-        on_select="rerun", selection_mode="single-row",
+        column_config=_helped(frame), on_select="rerun", selection_mode="single-row",
     )  # fmt: skip
     chosen = event.selection.rows
     if chosen:
@@ -167,6 +219,13 @@ def styled(frame: pd.DataFrame, *, tones: list[Direction] | None = None) -> Styl
         return style
     colours = [f"color: {_TONES[theme()][tone]}; font-weight: 600" for tone in tones]
     return style.apply(lambda _: colours, subset=["Verdict"])
+
+
+def _helped(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what hovering over a table's headers says."""
+    return {
+        name: st.column_config.Column(help=said) for name, said in _HELP.items() if name in frame
+    }
 
 
 def nothing(screen: Screen) -> bool:

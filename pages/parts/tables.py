@@ -7,15 +7,28 @@ from collections.abc import Mapping
 import pandas as pd
 
 from core.frames import LAYERS
-from core.measure.pooling import ALL
+from core.measure.estimates import ORDER
 from core.publish import formats, words
 from core.publish.words import Verdict
 from core.settings import Outliers
+from pages.parts.choices import Method
 
-CLEAR = {"higher after": "above", "works": "above", "lower after": "below", "hurts": "below"}
+CLEAR = {
+    "works": "above",
+    "likely works": "above",
+    "higher after": "above",
+    "hurts": "below",
+    "likely hurts": "below",
+    "lower after": "below",
+}
 """Verdicts that say something clear -> on which side of zero."""
 ORDERS = ("highest lower end", "highest effect", "newest")
 """How campaigns can be sorted within their layer."""
+_NEARLY_ALL = 0.995
+METHOD_NAMES: dict[Method, str] = {
+    "headline": "Best evidence",
+    "classic": "Plain before and after",
+}
 OUTLIER_RULES: dict[Outliers, str] = {
     "keep": "keep everybody",
     "winsorize": "cap extremes",
@@ -24,9 +37,9 @@ OUTLIER_RULES: dict[Outliers, str] = {
 }
 
 
-def headline(lifts: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows the pages show for a metric, one a campaign."""
-    return lifts[lifts["headline"] & (lifts["metric"] == metric)]
+def shown(lifts: pd.DataFrame, method: Method) -> pd.DataFrame:
+    """Return the rows the pages show, one a campaign and metric."""
+    return lifts[lifts["headline"] if method == "headline" else lifts["method"] == method]
 
 
 def judged(
@@ -37,8 +50,9 @@ def judged(
     as_of: pd.Timestamp,
     min_recipients: int,
     zone: str,
+    method: Method = "headline",
 ) -> pd.DataFrame:
-    """Return campaigns with their headline lift, its verdict and a label that tells sends apart.
+    """Return campaigns with the lift that is shown, its verdict and a label for each send.
 
     Args:
         campaigns: frames.CAMPAIGNS.
@@ -47,12 +61,14 @@ def judged(
         as_of: The instant looked from.
         min_recipients: Measured users a campaign needs.
         zone: The zone dates are said in.
+        method: Each campaign's best evidence, or plain before and after.
 
     Returns:
         One row per campaign, its columns and those of its lift (`lift_status` for the status of
         the lift), and `label`, `verdict`, `sentence`, `tone`.
     """
-    found = headline(lifts, metric).drop(columns="layer").rename(columns={"status": "lift_status"})
+    found = shown(lifts[lifts["metric"] == metric], method)
+    found = found.drop(columns="layer").rename(columns={"status": "lift_status"})
     rows = campaigns.merge(found, on="campaign_id", how="inner")
     verdicts = [
         verdict(row, as_of=as_of, min_recipients=min_recipients) for _, row in rows.iterrows()
@@ -97,19 +113,47 @@ def newest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def standing_out(rows: pd.DataFrame, *, most: int = 5) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the campaigns with the highest lower end, and those with the lowest upper end.
+    """Return the best campaigns and the worst; none stands in both.
 
-    Only campaigns whose windows have closed and that qualify; none stands in both.
+    By the rank of effects drawn towards their layer, where they are ranked; else by the nearer
+    end of their intervals. Only campaigns whose windows have closed and that qualify.
     """
     sound = rows[rows["window_complete"] & rows["qualifies"] & rows["rel_effect_size"].notna()]
+    if sound["rank"].notna().any():
+        by = ["rank", "shrunk_rel_effect_size"]
+        ordered = sound[sound["rank"].notna()].sort_values(by, ascending=[True, False])
+        top = ordered.head(most)
+        return top, ordered.drop(top.index).iloc[::-1].head(most)
     top = sound.sort_values("rel_effect_size_ci_low", ascending=False).head(most)
     rest = sound.drop(top.index)
     return top, rest.sort_values("rel_effect_size_ci_high").head(most)
 
 
+def standing_table(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
+    """Return rows of `judged` with their best guess, its interval, rank and its interval."""
+    if not rows["rank"].notna().any():
+        return campaign_table(rows, zone).drop(columns="Best guess")
+    of = level(rows)
+    return pd.DataFrame(
+        {
+            "Campaign": rows["label"].to_numpy(),
+            "Layer": [layer_name(name) for name in rows["layer"]],
+            "Best guess": rows["shrunk_rel_effect_size"].to_numpy(),
+            f"{of} interval": [
+                interval(row, "shrunk_rel_effect_size") for _, row in rows.iterrows()
+            ],
+            "Rank": [rank(row) for _, row in rows.iterrows()],
+            "In top ten": rows["p_top10"].to_numpy(),
+            "As measured": rows["rel_effect_size"].to_numpy(),
+            "Verdict": rows["verdict"].to_numpy(),
+            "Evidence": evidences(rows),
+        }
+    )
+
+
 def campaign_table(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
     """Return rows of `judged` as a table to read and to sort, in the order given."""
-    level = _level(rows)
+    of = level(rows)
     return pd.DataFrame(
         {
             "Sent": [moment(at, zone) for at in rows["first_delivered_at"]],
@@ -117,116 +161,89 @@ def campaign_table(rows: pd.DataFrame, zone: str) -> pd.DataFrame:
             "Layer": [layer_name(name) for name in rows["layer"]],
             "Measured": rows["n_measured"].to_numpy(),
             "Lift": rows["rel_effect_size"].to_numpy(),
-            f"{level} interval": [interval(row) for _, row in rows.iterrows()],
+            f"{of} interval": [interval(row) for _, row in rows.iterrows()],
+            "Best guess": rows["shrunk_rel_effect_size"].to_numpy(),
             "q": rows["qvalue"].to_numpy(),
             "Verdict": rows["verdict"].to_numpy(),
-            "Evidence": [words.evidence(grade) for grade in rows["evidence"]],
+            "Evidence": evidences(rows),
         }
     )
 
 
-def metric_table(lifts: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Return every metric of one campaign: rates before and after, effect, interval, q."""
-    rows = lifts[lifts["headline"]].set_index("metric").reindex(metrics).dropna(subset="method")
-    level = _level(rows)
+def metric_table(lifts: pd.DataFrame, metrics: list[str], method: Method) -> pd.DataFrame:
+    """Return every metric of one campaign: rates expected and after, effect, interval, q."""
+    rows = in_order(lifts, metrics, method)
+    of = level(rows)
     return pd.DataFrame(
         {
-            "Metric": [words.label(metric) for metric in rows.index],
-            "Before": rows["baseline_rate"].to_numpy(),
+            "Metric": [words.label(metric) for metric in rows["metric"]],
+            "Expected": rows["expected_rate"].to_numpy(),
             "After": rows["post_rate"].to_numpy(),
             "Lift": rows["rel_effect_size"].to_numpy(),
-            f"{level} interval": [interval(row) for _, row in rows.iterrows()],
+            f"{of} interval": [interval(row) for _, row in rows.iterrows()],
             "q": rows["qvalue"].to_numpy(),
+            "Stands out": ["yes" if picked else "" for picked in rows["is_selected"]],
             "Users": rows["n_users"].to_numpy(),
             "Events before": rows["n_events_baseline"].to_numpy(),
             "Events after": rows["n_events_post"].to_numpy(),
-            "Evidence": [words.evidence(grade) for grade in rows["evidence"]],
+            "Evidence": evidences(rows),
         }
     )
 
 
 def method_table(lifts: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one metric of one campaign by every method that was computed."""
-    rows = lifts[lifts["metric"] == metric].sort_values("evidence")
-    return _effects(rows, {"Method": [words.method(name) for name in rows["method"]]})
-
-
-def outlier_table(rules: dict[str, pd.Series]) -> pd.DataFrame:
-    """Return one metric of one campaign under each outlier rule, `rule in words -> lift`."""
-    rows = pd.DataFrame(list(rules.values()))
-    touched = {"Touched users": rows["n_dropped"].to_numpy()}
-    return _effects(rows, {"Extreme users": list(rules)}, touched)
-
-
-def layer_table(layers: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the layers side by side: how much was sent, the pooled lift, how often it is clear.
-
-    Args:
-        layers: As `best_layers`.
-        rows: As `judged`, the campaigns behind them.
-    """
-    level = _level(layers)
+    """Return one metric of one campaign by all six methods, the best evidence first."""
+    place = {method: at for at, method in enumerate(ORDER)}
+    rows = lifts[lifts["metric"] == metric].sort_values(
+        "method", key=lambda names: names.map(place)
+    )
+    of = level(rows)
     return pd.DataFrame(
         {
-            "Layer": layers["label"].to_numpy(),
-            "Campaigns": [_of_layer(rows, name).shape[0] for name in layers["layer"]],
-            "Pooled": layers["n_campaigns"].to_numpy(),
-            "People": layers["n_users"].to_numpy(),
-            "Pushes a person": (layers["n_pushes"] / layers["n_users"]).to_numpy(),
-            "Lift": layers["rel_effect_size"].to_numpy(),
-            f"{level} interval": [interval(row) for _, row in layers.iterrows()],
-            "Extra events": [extra_events(row) for _, row in layers.iterrows()],
-            "Clearly higher": [_clear(rows, name, "above") for name in layers["layer"]],
-            "Clearly lower": [_clear(rows, name, "below") for name in layers["layer"]],
-            "Evidence": [words.evidence(grade) for grade in layers["evidence"]],
+            "Method": [words.method(str(name)) for name in rows["method"]],
+            "Grade": rows["evidence"].to_numpy(),
+            "Lift": rows["rel_effect_size"].to_numpy(),
+            f"{of} interval": [
+                formats.MISSING if formats.is_missing(row["rel_effect_size"]) else interval(row)
+                for _, row in rows.iterrows()
+            ],
+            "p": rows["pvalue"].to_numpy(),
+            "Recipients": rows["n_users"].to_numpy(),
+            "Compared with": rows["n_comparison"].to_numpy(),
+            "Note": [_note(row) for _, row in rows.iterrows()],
         }
     )
 
 
-def best_layers(layers: pd.DataFrame, metric: str, *, is_whole: bool) -> pd.DataFrame:
-    """Return the pooled row of each layer that rests on the best evidence with a number.
-
-    Args:
-        layers: frames.LAYER_LIFTS.
-        metric: The metric.
-        is_whole: Whether the row of all layers is about all there are, not the chosen ones only.
-
-    Returns:
-        The rows, layers in their order, with a `label` each.
-    """
-    rows = layers[layers["metric"] == metric]
-    rows = rows.assign(is_missing=rows["effect_size"].isna())
-    best = rows.sort_values(["is_missing", "evidence"]).drop_duplicates("layer")
-    order = {name: place for place, name in enumerate((*LAYERS, ALL))}
-    best = best.sort_values("layer", key=lambda names: names.map(order))
-    said = {ALL: words.layer(ALL) if is_whole else "The chosen layers"}
-    labels = [said.get(name, words.layer(name)) for name in best["layer"]]
-    return best.drop(columns="is_missing").assign(label=labels).reset_index(drop=True)
+def evidences(rows: pd.DataFrame) -> list[str]:
+    """Return each row's evidence, grade and what it is; a dash where there is no number."""
+    return [
+        formats.MISSING if formats.is_missing(row["effect_size"]) else words.basis(row)
+        for _, row in rows.iterrows()
+    ]
 
 
-def interval(row: pd.Series) -> str:
+def rank(row: pd.Series) -> str:
+    """Return a rank with its interval, "3 [1, 58]"."""
+    if formats.is_missing(row["rank"]):
+        return formats.MISSING
+    ends = (float(row["rank_low"]), float(row["rank_high"]))
+    return f"{formats.count(row['rank'])} {formats.interval(ends, decimals=0)}"
+
+
+def interval(row: pd.Series, name: str = "rel_effect_size") -> str:
     """Return the interval of a relative effect in percent, or why there is none."""
     status = "lift_status" if "lift_status" in row else "status"
-    if formats.is_missing(row["rel_effect_size"]):
+    if formats.is_missing(row[name]):
         why = row[status] if row[status] != "ok" else "no_data"
         return formats.missing(why)
-    ends = (100 * row["rel_effect_size_ci_low"], 100 * row["rel_effect_size_ci_high"])
+    ends = (100 * row[f"{name}_ci_low"], 100 * row[f"{name}_ci_high"])
     return formats.interval(ends, decimals=1)
 
 
-def extra_events(row: pd.Series) -> str:
-    """Return a layer's extra events with their interval, whole numbers."""
-    return " ".join(part for part in extra_parts(row) if part)
-
-
-def extra_parts(row: pd.Series) -> tuple[str, str]:
-    """Return a layer's extra events and their interval apart, whole numbers."""
-    value = row["incremental_events"]
-    if formats.is_missing(value):
-        return formats.missing(row["status"] if row["status"] != "ok" else "no_data"), ""
-    ends = (row["incremental_events_ci_low"], row["incremental_events_ci_high"])
-    sign = "+" if value >= 0.5 else ""
-    return f"{sign}{formats.count(value)}", formats.interval(ends, decimals=0)
+def level(rows: pd.DataFrame) -> str:
+    """Return the confidence level of rows, "95 %"."""
+    return formats.confidence(rows["confidence_level"].iloc[0]) if len(rows) else "95 %"
 
 
 def layer_name(name: str) -> str:
@@ -239,9 +256,9 @@ def moment(at: pd.Timestamp, zone: str) -> str:
     return formats.instant(at, zone)[:16] if pd.notna(at) else formats.MISSING
 
 
-def weeks(frame: pd.DataFrame, metric: str, zone: str) -> pd.DataFrame:
+def weeks(frame: pd.DataFrame, metric: str, zone: str, method: Method) -> pd.DataFrame:
     """Return the weekly lifts of a metric, the weeks said in a zone."""
-    rows = frame[frame["metric"] == metric]
+    rows = frame[(frame["metric"] == metric) & (frame["method"] == method)]
     return rows.assign(week=rows["week"].dt.tz_convert(zone)).reset_index(drop=True)
 
 
@@ -268,10 +285,10 @@ def grouped(rows: pd.DataFrame, order: str) -> pd.DataFrame:
     return ordered.drop(columns=["place", "is_last"]).reset_index(drop=True)
 
 
-def in_order(lifts: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Return the headline rows of one campaign, metrics in their order."""
+def in_order(lifts: pd.DataFrame, metrics: list[str], method: Method) -> pd.DataFrame:
+    """Return the rows of one campaign that are shown, metrics in their order."""
     place = {metric: at for at, metric in enumerate(metrics)}
-    rows = lifts[lifts["headline"]]
+    rows = shown(lifts[lifts["metric"].isin(metrics)], method)
     return rows.sort_values("metric", key=lambda names: names.map(place)).reset_index(drop=True)
 
 
@@ -288,8 +305,8 @@ def week_table(rows: pd.DataFrame) -> pd.DataFrame:
             "Campaigns": rows["n_campaigns"],
             "Users": rows["n_users"],
             "Lift": rows["rel_effect_size"],
-            f"{_level(rows)} interval": [interval(row) for _, row in rows.iterrows()],
-            "Evidence": [words.evidence(grade) for grade in rows["evidence"]],
+            f"{level(rows)} interval": [interval(row) for _, row in rows.iterrows()],
+            "Evidence": evidences(rows),
         }
     )
 
@@ -307,9 +324,18 @@ def around_table(bins: pd.DataFrame, unit: str) -> pd.DataFrame:
 
 
 def example(rows: pd.DataFrame) -> pd.Series | None:
-    """Return the campaign with the most measured users that has a verdict and a percentage."""
+    """Return the campaign to explain: clear where one is, then the most measured users."""
     sound = rows[rows["tone"].ne("missing") & rows["rel_effect_size"].notna()]
-    return None if sound.empty else sound.iloc[int(sound["n_users"].argmax())]
+    clear = sound[sound["tone"] != "unclear"]
+    among = sound if clear.empty else clear
+    return None if among.empty else among.iloc[int(among["n_users"].argmax())]
+
+
+def plain_row(lifts: pd.DataFrame, row: pd.Series) -> pd.Series | None:
+    """Return the same campaign and metric by plain before and after, where it has a number."""
+    own = lifts[(lifts["campaign_id"] == row["campaign_id"]) & (lifts["metric"] == row["metric"])]
+    found = own[(own["method"] == "classic") & own["rel_effect_size"].notna()]
+    return None if found.empty else found.iloc[0]
 
 
 def n_recipients(campaigns: pd.DataFrame) -> int:
@@ -317,33 +343,31 @@ def n_recipients(campaigns: pd.DataFrame) -> int:
     return int((campaigns["n_delivered"] - campaigns["n_duplicates"]).sum())
 
 
-def _effects(
-    rows: pd.DataFrame, first: Mapping[str, list[str]], more: Mapping[str, object] | None = None
-) -> pd.DataFrame:
-    level = _level(rows)
-    return pd.DataFrame(
-        {
-            **first,
-            "Lift": rows["rel_effect_size"].to_numpy(),
-            f"{level} interval": [interval(row) for _, row in rows.iterrows()],
-            "p": rows["pvalue"].to_numpy(),
-            "Users": rows["n_users"].to_numpy(),
-            **(more or {}),
-            "Evidence": [words.evidence(grade) for grade in rows["evidence"]],
-        }
-    )
+def earlier_sends(rows: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    """Return the other sends of the same automation, rows of `judged`, the last sent first."""
+    if pd.isna(row["automation_id"]):
+        return rows.iloc[:0]
+    same = rows["automation_id"].eq(row["automation_id"]).fillna(value=False)
+    return newest(rows[same & rows["campaign_id"].ne(row["campaign_id"])])
 
 
-def _of_layer(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    return rows if name == ALL else rows[rows["layer"] == name]
+def rests_on(rows: pd.DataFrame) -> str:
+    """Return how many campaigns rest on which evidence, "29 campaigns on a ... (A), ..."."""
+    known = rows[rows["tone"] != "missing"]
+    counts = known["evidence"].value_counts().sort_index()
+    said = [f"{formats.count(n)} of grade {grade}" for grade, n in counts.items()]
+    absent = int(rows["verdict"].eq("can't tell").sum())
+    if absent:
+        said.append(f"{formats.count(absent)} that cannot be told")
+    return ", ".join(said)
 
 
-def _clear(rows: pd.DataFrame, name: str, side: str) -> str:
-    of_layer = _of_layer(rows, name)
-    clear = of_layer["verdict"].map(CLEAR).eq(side).sum()
-    judged_ones = of_layer["tone"].ne("missing").sum()
-    return f"{clear} of {judged_ones}" if judged_ones else formats.MISSING
-
-
-def _level(rows: pd.DataFrame) -> str:
-    return formats.confidence(rows["confidence_level"].iloc[0]) if len(rows) else "95 %"
+def _note(row: pd.Series) -> str:
+    if formats.is_missing(row["effect_size"]):
+        return formats.reason(str(row["status"]))
+    said = ["the headline"] if row["headline"] else []
+    if row["se_scale"] > 1:
+        said.append(f"widened x {row['se_scale']:.1f} by the self-checks")
+    if row["support"] < _NEARLY_ALL:
+        said.append(f"{formats.share(row['support'])} comparable")
+    return ", ".join(said)

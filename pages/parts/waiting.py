@@ -18,8 +18,7 @@ _SLOTS = 4
 
 
 # core's sentences name options of the command line
-_ON_SCREEN = {" with --since and --until": " above", "--since": "the first day",
-              "--until": "the last day", "--as-of": "now"}  # fmt: skip
+_ON_SCREEN = {"--since": "the first day", "--until": "the last day", "--as-of": "now"}
 
 
 def sentence(text: str) -> None:

@@ -33,6 +33,31 @@ def test_windows_before_counts_only_what_has_passed() -> None:
     assert windows.weight_before(100 * HOUR_MS) == pytest.approx(windows.weight.sum(axis=1))
 
 
+def test_windows_weight_until_cuts_hours_where_the_instant_lies() -> None:
+    delivered = np.array([10 * HOUR_MS + 600_000, 30 * HOUR_MS])
+    windows = cut_windows(FLAT, user=np.array([0, 1]), delivered_ms=delivered)
+    whole = windows.weight.sum(axis=1)
+    assert windows.weight_until(delivered) == pytest.approx([0.0, 0.0])
+    assert windows.weight_until(delivered - HOUR_MS) == pytest.approx([0.0, 0.0])
+    assert windows.weight_until(delivered + WINDOW_MS) == pytest.approx(whole)
+    assert windows.weight_until(delivered + 9 * WINDOW_MS) == pytest.approx(whole)
+    half = windows.weight_until(delivered + 3_000_000 + HOUR_MS // 2)
+    fading = np.exp(-np.array([5 / 12, 5 / 6 + 0.5]) / FADE_HOURS) * [5 / 6, 0.5]
+    assert half[0] == pytest.approx(0.5 * fading.sum())
+    for hours in (5, 20):
+        until = windows.weight_until(delivered + hours * HOUR_MS) / windows.weight.sum(axis=1)
+        exact = (1 - np.exp(-hours / FADE_HOURS)) / (1 - np.exp(-48 / FADE_HOURS))
+        assert until == pytest.approx([exact, exact], abs=0.001)
+
+
+def test_windows_take_keeps_rows() -> None:
+    windows = cut_windows(FLAT, user=np.array([0, 1]), delivered_ms=np.array([5, 7 * HOUR_MS]))
+    second = windows.take(np.array([1]))
+    assert (second.starts_ms == windows.starts_ms[1:]).all()
+    assert (second.weight == windows.weight[1:]).all()
+    assert second.total == pytest.approx(windows.total[1:])
+
+
 def test_scale_makes_the_mean_effect_whole_where_intensity_is_uneven() -> None:
     windows = cut_windows(_bumpy(), user=np.array([0, 1]), delivered_ms=np.array([100, 9_999_999]))
     assert windows.scale * windows.weight.sum(axis=1) == pytest.approx(windows.total)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from core.demo import DemoFiles, World
+from core.demo import DemoFiles, World, write_demo
 from core.demo.schedule import plan_campaigns
 from core.demo.truth import campaign_keys
 from core.demo.world import METRICS, WINDOW_MS
@@ -103,6 +104,31 @@ def test_truth_campaigns_are_sums_of_pushes(small: Demo) -> None:
     assert (small.truth["n_without"] == small.truth["n_events"] - small.truth["n_extra"]).all()
 
 
+def test_truth_relative_effect_is_what_is_gained_over_what_happens_without(small: Demo) -> None:
+    truth = small.truth[small.truth["expected_without"] > 0]
+    ratio = truth["expected_extra"] / truth["expected_without"]
+    assert truth["rel_effect"].to_numpy() == pytest.approx(ratio.to_numpy())
+    taken = truth["expected_own"] - truth["expected_extra"]
+    own = truth["expected_own"] / (truth["expected_without"] - taken)
+    assert truth["own_effect"].to_numpy() == pytest.approx(own.to_numpy())
+    assert (taken > 0).mean() > 0.9
+
+
+def test_truth_of_a_push_that_does_nothing_is_what_it_takes_from_the_next(small: Demo) -> None:
+    nothing = small.truth[small.truth["own_effect"] == 0]
+    assert set(nothing["layer"]) == {1, 3}
+    assert (nothing["expected_own"] == 0).all()
+    assert (nothing["rel_effect"] <= 0).all()
+    assert (nothing["rel_effect"] < 0).any()
+
+
+def test_truth_without_overlap_takes_nothing(tmp_path: Path) -> None:
+    files = write_demo(tmp_path / "apart", World(n_users=400, n_days=20, seed=5, overlap=False))
+    truth = pd.read_parquet(files.truth / "campaigns.parquet")
+    assert (truth["expected_extra"] == truth["expected_own"]).all()
+    assert truth["expected_extra"].abs().sum() > 0
+
+
 def test_truth_counts_mapped_and_open_pushes(small: Demo) -> None:
     campaigns = small.truth.drop_duplicates("campaign_id")
     assert campaigns["n_mapped"].sum() / campaigns["n_pushes"].sum() == pytest.approx(
@@ -154,8 +180,8 @@ def test_default_world_plants_what_the_specification_says(planted: pd.DataFrame)
     assert layers.to_dict() == pytest.approx({1: 0.183, 2: 0.127, 3: 0.241}, abs=0.006)
     everything = trades["expected_extra"].sum() / trades["expected_without"].sum()
     assert everything == pytest.approx(0.197, abs=0.006)
-    assert (trades["rel_effect"] == 0).sum() == 3
-    assert (trades["rel_effect"] < 0).sum() == 1
+    assert (trades["own_effect"] == 0).sum() == 3
+    assert (trades["own_effect"] < 0).sum() == 1
 
 
 def test_default_world_plants_the_other_metrics(planted: pd.DataFrame) -> None:
@@ -178,8 +204,17 @@ def test_default_world_has_recipients_as_specified(planted: pd.DataFrame) -> Non
 def test_default_world_realises_what_it_plants(planted: pd.DataFrame) -> None:
     trades = planted[planted["metric"] == "confirmed_trades"]
     realised = trades["n_extra"].sum() / trades["n_without"].sum()
-    expected = trades["expected_extra"].sum() / trades["expected_without"].sum()
+    own_without = trades["expected_without"] + trades["expected_extra"] - trades["expected_own"]
+    expected = trades["expected_own"].sum() / own_without.sum()
     assert realised == pytest.approx(expected, abs=0.012)
+
+
+def test_default_world_loses_what_pushes_take_from_the_next(planted: pd.DataFrame) -> None:
+    sessions = planted[planted["metric"] == "sessions"]
+    sums = sessions.groupby("layer")[["expected_own", "expected_extra"]].sum()
+    lost = 1 - sums["expected_extra"] / sums["expected_own"]
+    assert lost.between(0.08, 0.40).all()
+    assert lost.idxmax() == 2
 
 
 def test_default_world_fits_its_size(default: DemoFiles) -> None:

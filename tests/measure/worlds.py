@@ -5,7 +5,8 @@ import pandas as pd
 
 from core import frames
 from core.activity.timelines import MS_PER_DAY, from_rows
-from core.measure.lifts import classic_lifts
+from core.measure.layers import with_clear_counts
+from core.measure.lifts import classic_lifts, with_qvalues
 from core.measure.panel import Panel, all_rates
 from core.measure.pooling import classic_layers
 from core.measure.windows import NEVER, EventIndex, Sends, WindowLengths, count_windows
@@ -89,10 +90,11 @@ def poisson_rows(rng, *, n_users, rate, extra=0.0, event=0, shape=1.0):
 
 def lifts_of(panel, campaigns, rules):
     """Return the classic lifts under rules."""
-    return classic_lifts(panel, all_rates(panel, rules.outliers), campaigns, rules)
+    lifts = classic_lifts(panel, all_rates(panel, rules.outliers), campaigns, rules)
+    return with_qvalues(lifts, primary=panel.metric_names[0])
 
 
 def layers_of(panel, campaigns, rules):
     """Return the pooled classic lifts under rules."""
-    lifts = lifts_of(panel, campaigns, rules)
-    return classic_layers(panel, all_rates(panel, rules.outliers), campaigns, lifts, rules)
+    layers = classic_layers(panel, all_rates(panel, rules.outliers), campaigns, rules)
+    return with_clear_counts(layers, lifts_of(panel, campaigns, rules))

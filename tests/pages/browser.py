@@ -30,7 +30,7 @@ _ARGUMENTS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-_PATIENCE_MS = 60_000
+_PATIENCE_MS = 180_000
 # Streamlit's frontend looks for its server below the page's path before it looks at the root.
 _EXPECTED = re.compile(r"/_stcore/(health|host-config)")
 

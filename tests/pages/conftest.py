@@ -17,12 +17,12 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from core.activity.source import silent
 from core.connect import wire
 from core.demo import World, write_demo
+from core.loading import Loaded, load
 from core.measure.panel import Rules
-from core.pipeline import Loaded, load
 from core.settings import read_settings
 from core.span import span_of
 from pages.parts import measured
-from pages.parts.measured import Measured
+from pages.parts.measured import Measured, Read
 from tests.pages.browser import Seen, Server, launch, serving, settle, visitor, window
 
 HOSTILE_NAME = (
@@ -31,6 +31,11 @@ HOSTILE_NAME = (
 )
 HOSTILE_TITLE = "<script>alert(2)</script> ![pixel](https://evil.test/p.png)"
 HOSTILE_BODY = '=HYPERLINK("https://evil.test")'
+FIRST = (
+    "campaign?id=drop-08&metric=sessions&layers=Layer+1&layers=Layer+2&confidence=90+%25"
+    "&period=30+days&method=Plain+before+and+after"
+)
+"""What the first visitor asks for: a campaign and every kind of filter."""
 CANARY = "canary-password-4Kd"
 
 
@@ -39,8 +44,12 @@ class Expected:
     """What core says of the marketplace, by the default settings."""
 
     settings: Path
-    loaded: Loaded
+    read: Read
     results: Measured
+
+    @property
+    def loaded(self) -> Loaded:
+        return self.read.loaded
 
     @property
     def zone(self) -> str:
@@ -49,10 +58,16 @@ class Expected:
     def with_campaigns(self, campaigns: pd.DataFrame) -> Loaded:
         return replace(self.loaded, campaigns=campaigns)
 
-    def lift(self, campaign_id: str, metric: str) -> pd.Series:
+    def lift(self, campaign_id: str, metric: str, method: str = "headline") -> pd.Series:
         lifts = self.results.lifts
         rows = lifts[(lifts["campaign_id"] == campaign_id) & (lifts["metric"] == metric)]
-        return rows[rows["headline"]].iloc[0]
+        is_ours = rows["headline"] if method == "headline" else rows["method"] == method
+        return rows[is_ours].iloc[0]
+
+    def pooled(self, layer: str, metric: str, method: str = "headline") -> pd.Series:
+        layers = self.results.layers
+        rows = layers[(layers["layer"] == layer) & (layers["metric"] == metric)]
+        return rows[rows["method"] == method].iloc[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,10 +100,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
     wiring = wire(settings, silent, clock=lambda: files.as_of)
     span = span_of(since=None, until=None, as_of=files.as_of, timezone=files.timezone)
     loaded = load(wiring, span, rules.lengths)
+    read = measured.estimated(loaded, outliers=rules.outliers, on_progress=silent)
     ids = pd.Index(loaded.campaigns["campaign_id"])
-    return Expected(
-        settings=path, loaded=loaded, results=measured.measure(loaded, rules, ids, key="")
-    )
+    return Expected(settings=path, read=read, results=measured.measure(read, rules, ids, key=""))
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +112,7 @@ def first_visit(
     """Open a page by its address as the first visitor of a fresh process, which then stays."""
     folder = tmp_path_factory.mktemp("server")
     with serving(expected.settings, folder, as_of=expected.loaded.span.as_of) as running:
-        asked = f"{running.url}/layers?period=30+days"
+        asked = f"{running.url}/{FIRST}"
         page, seen = visitor(tabs)
         page.goto(asked)
         settle(page)

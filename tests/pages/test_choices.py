@@ -33,6 +33,7 @@ def test_choices_of_nothing_is_the_default() -> None:
         dates=None,
         layers=LAYERS,
         metric="confirmed_trades",
+        method="headline",
         confidence_level=0.95,
         outliers="keep",
         min_recipients=30,
@@ -43,6 +44,7 @@ def test_choices_of_nothing_is_the_default() -> None:
     "values",
     [
         {"period": "7000 days", "metric": "nonsense", "outliers": "all", "min": -4},
+        {"method": "joint"},
         {"period": None, "metric": 3, "confidence": "0.95", "min": True, "layers": "1"},
         {"confidence": float("nan"), "min": "30", "layers": ["9", None], "dates": "x"},
         {"period": ["7 days"], "metric": {}, "outliers": [], "layers": {}, "dates": [1, 2]},
@@ -54,7 +56,7 @@ def test_choices_of_nonsense_is_the_default(values: dict[str, object]) -> None:
 
 def test_choices_of_sound_values_keeps_them() -> None:
     chosen = of(
-        period="14 days", layers=["3", "1"], metric="sessions", confidence=0.99,
+        period="14 days", layers=["3", "1"], metric="sessions", method="classic", confidence=0.99,
         outliers="winsorize", min=100,
     )  # fmt: skip
     assert chosen.layers == ("1", "3")

@@ -10,14 +10,17 @@ import pytest
 
 from core.publish import figures, figures_pages, words
 from core.publish.theme import ThemeName
-from pages.parts import tables
+from pages.parts import pools, tables
 from tests.pages.conftest import HOSTILE_NAME, Expected
-from tests.pages.test_tables import METRIC, judged
+from tests.pages.test_tables import METRIC, judged, pooled
 
 
 def grid(expected: Expected) -> pd.DataFrame:
     layers = expected.results.layers
-    parts = [tables.best_layers(layers, metric, is_whole=True) for metric in (METRIC, "sessions")]
+    parts = [
+        pools.pooled_layers(layers, metric, method="headline", is_whole=True)
+        for metric in (METRIC, "sessions")
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -40,7 +43,10 @@ def test_grouped_forest_looks_as_forest(expected: Expected) -> None:
     lifts = tables.as_lifts(tables.grouped(judged(expected), "newest")).head(9)
     ours = figures_pages.grouped_forest(lifts, theme="light", title="x")
     theirs = figures.forest(lifts, theme="light", title="x", order="given")
-    assert json.loads(ours.to_json())["data"] == json.loads(theirs.to_json())["data"]
+    drawn = json.loads(ours.to_json())["data"]
+    ticks = [one for one in drawn if "drawn towards" in one.get("name", "")]
+    assert drawn[: len(drawn) - len(ticks)] == json.loads(theirs.to_json())["data"]
+    assert len(ticks[0]["customdata"]) == lifts["shrunk_rel_effect_size"].notna().sum()
     assert {text.text for text in ours.layout.annotations} == {
         text.text for text in theirs.layout.annotations
     }
@@ -74,14 +80,16 @@ def test_grouped_forest_shows_hostile_names_as_text(expected: Expected) -> None:
 
 
 def test_untitled_moves_the_quieter_line_up(expected: Expected) -> None:
-    lifts = tables.in_order(expected.results.lifts.query("campaign_id == 'drop-08'"), [METRIC])
+    lifts = tables.in_order(
+        expected.results.lifts.query("campaign_id == 'drop-08'"), [METRIC], "headline"
+    )
     figure = figures_pages.untitled(figures.metrics_dots(lifts, theme="light", title=""))
     assert "unadjusted" in figure.layout.title.text
     assert not figure.layout.title.subtitle.text
 
 
 def test_takeaway_counts_the_sides(expected: Expected) -> None:
-    best = tables.best_layers(expected.results.layers, METRIC, is_whole=True)
+    best = pooled(expected)
     sides = [figures_pages.side_of(row) for _, row in best.iterrows()]
     n_above, n_below = sides.count("above") or "none", sides.count("below") or "none"
     assert figures_pages.takeaway(best, "layers") == (
@@ -92,9 +100,9 @@ def test_takeaway_counts_the_sides(expected: Expected) -> None:
 
 
 def test_layers_sentence_begins_with_the_highest(expected: Expected) -> None:
-    best = tables.best_layers(expected.results.layers, METRIC, is_whole=True)
+    best = pooled(expected)
     single = best[best["layer"] != "all"]
     said = figures_pages.layers_sentence(single, METRIC)
     highest = single.loc[single["rel_effect_size"].idxmax()]
-    assert said.startswith(f"Confirmed trades after the push: layer {highest['layer']} ")
+    assert said.startswith(f"Confirmed trades because of the pushes: layer {highest['layer']} ")
     assert all(words.effect(row) in said for _, row in single.iterrows())

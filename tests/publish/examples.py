@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.frames import CAMPAIGNS, INSTANT, LAYER_LIFTS, LIFTS, WINDOW_COUNTS, Table
+from core.frames import (
+    CAMPAIGNS,
+    CHECKS,
+    INSTANT,
+    LAYER_CONTRASTS,
+    LAYER_LIFTS,
+    LIFTS,
+    WINDOW_COUNTS,
+    Table,
+)
 
 METRICS = ("confirmed_trades", "sessions", "wishlist_adds")
 START = pd.Timestamp("2026-09-01T13:00:00.250Z")
@@ -70,6 +79,8 @@ def lifts(n: int = 6, *, seed: int = 7) -> pd.DataFrame:
         qvalue=np.tile([0.0004, 0.0008, 0.81], rows // 3),
         family="primary_metric",
         confidence_level=0.95,
+        se_scale=1.0,
+        support=1.0,
         status="ok",
     )
     return _typed(LIFTS, _with_shortfalls(frame))
@@ -109,6 +120,37 @@ def layers(*, evidence: str = "E", method: str = "classic") -> pd.DataFrame:
         status="ok",
     )
     return _typed(LAYER_LIFTS, frame)
+
+
+def contrasts() -> pd.DataFrame:
+    """Return differences of three layers in one metric: one clear, one not, one without number."""
+    frame = _filled(LAYER_CONTRASTS, 3).assign(
+        layer=["1", "1", "2"],
+        other_layer=["2", "3", "3"],
+        metric="confirmed_trades",
+        difference=[0.056, -0.114, NAN],
+        difference_ci_low=[-0.02, -0.2, NAN],
+        difference_ci_high=[0.13, -0.03, NAN],
+        pvalue=[0.15, 0.01, NAN],
+        confidence_level=0.95,
+    )
+    return _typed(LAYER_CONTRASTS, frame)
+
+
+def checks() -> pd.DataFrame:
+    """Return self-checks: one as it should be, one that was widened."""
+    frame = _filled(CHECKS, 2).assign(
+        layer=["1", "2"],
+        method=["holdout", "comparison"],
+        n_checks=[300, 100],
+        n_campaigns=[12, 6],
+        false_positive_share=[0.05, 0.17],
+        false_positive_share_ci_low=[0.02, 0.06],
+        false_positive_share_ci_high=[0.08, 0.28],
+        spread=[1.02, 1.4],
+        se_scale=[1.0, 1.4],
+    )
+    return _typed(CHECKS, frame)
 
 
 def window_counts(n_pushes: int = 40, *, n_campaigns: int = 4, seed: int = 3) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError
-from core.frames import CAMPAIGNS, LAYER_LIFTS, LIFTS
+from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS
 from core.publish import tables
 from tests.publish import examples
 
@@ -57,8 +57,10 @@ def _read(content, table):
         (tables.lifts_csv, LIFTS, examples.lifts(20)),
         (tables.campaigns_csv, CAMPAIGNS, examples.campaigns(20)),
         (tables.layers_csv, LAYER_LIFTS, examples.layers()),
+        (tables.contrasts_csv, LAYER_CONTRASTS, examples.contrasts()),
+        (tables.checks_csv, CHECKS, examples.checks()),
     ],
-    ids=["lifts", "campaigns", "layers"],
+    ids=["lifts", "campaigns", "layers", "contrasts", "checks"],
 )
 def test_declared_csv_comes_back_as_it_was(writer, table, frame):
     content = writer(frame)
@@ -198,6 +200,8 @@ def _analysis(**changes):
         "campaigns": examples.campaigns(),
         "lifts": examples.lifts(),
         "layers": examples.layers(),
+        "contrasts": examples.contrasts(),
+        "checks": examples.checks(),
         "settings": {"post_hours": 48, "metrics": {"sessions": ["$pageview"]}},
         "sources": {"activity": "demo"},
         "quality": {"mapping": float("nan")},
@@ -235,6 +239,8 @@ def test_analysis_json_holds_the_same_numbers_as_the_frames():
     assert back["campaigns"][0]["first_delivered_at"] == "2026-09-01T13:00:00.250Z"
     assert back["campaigns"][0]["window_complete"] is True
     assert len(back["layers"]) == 8
+    assert [row["difference"] for row in back["layer_contrasts"]] == [0.056, -0.114, None]
+    assert [row["se_scale"] for row in back["checks"]] == [1.0, 1.4]
 
 
 def test_analysis_json_infinities_become_null():

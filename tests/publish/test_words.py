@@ -43,7 +43,8 @@ def test_finding_plain_before_and_after_claims_no_cause():
     assert words.finding(examples.layers(), "confirmed_trades") == (
         "Recipients' confirmed trades were 19.7 % [17.2, 22.2] higher in the 48 h after a push "
         "than in their baseline, over 66 campaigns; highest in layer 3 (+24.1 % [22.1, 26.1]); "
-        "plain before and after; it cannot tell the push from what would have happened anyway."
+        "plain before and after: associated with the push, and it cannot tell the push from what "
+        "would have happened anyway."
     )
 
 
@@ -52,6 +53,19 @@ def test_finding_better_evidence_says_what_pushes_did():
     said = words.finding(frame, "confirmed_trades")
     assert said.startswith("Pushes raised confirmed trades by 19.7 % [17.2, 22.2] in the 48 h")
     assert ANYWAY not in said
+
+
+def test_finding_reads_the_pool_of_each_campaigns_best_evidence():
+    frame = pd.concat(
+        [
+            examples.layers(evidence="A", method="holdout"),
+            examples.layers(evidence="C", method="headline"),
+            examples.layers(),
+        ]
+    )
+    said = words.finding(frame, "confirmed_trades")
+    assert "were 19.7 % [17.2, 22.2] higher in the 48 h after a push than expected without" in said
+    assert "each campaign by its best evidence, the weakest of grade C" in said
 
 
 def test_finding_takes_the_method_asked_for():
@@ -110,20 +124,29 @@ def test_finding_one_layer_is_not_compared():
 
 @pytest.mark.parametrize(
     ("evidence", "word"),
-    [*zip("AB", ["works"] * 2, strict=True), *zip("CDE", ["higher after"] * 3, strict=True)],
+    [
+        *zip("AB", ["works"] * 2, strict=True),
+        ("C", "likely works"),
+        *zip("DE", ["higher after"] * 2, strict=True),
+    ],
 )
 def test_verdict_above_zero_depends_on_the_evidence(evidence, word):
     verdict = words.verdict(_lift(evidence=evidence), _campaign())
     assert (verdict.word, verdict.tone) == (word, "above")
 
 
-@pytest.mark.parametrize(("evidence", "word"), [("A", "hurts"), ("E", "lower after")])
+@pytest.mark.parametrize(
+    ("evidence", "word"), [("A", "hurts"), ("C", "likely hurts"), ("E", "lower after")]
+)
 def test_verdict_below_zero_depends_on_the_evidence(evidence, word):
     verdict = words.verdict(_below(evidence=evidence), _campaign())
     assert (verdict.word, verdict.tone) == (word, "below")
 
 
-@pytest.mark.parametrize(("evidence", "word"), [("B", "no clear effect"), ("E", "no clear change")])
+@pytest.mark.parametrize(
+    ("evidence", "word"),
+    [("B", "no clear effect"), ("C", "no clear effect"), ("E", "no clear change")],
+)
 def test_verdict_is_clear_only_by_q(evidence, word):
     verdict = words.verdict(_lift(evidence=evidence, pvalue=0.01, qvalue=0.08), _campaign())
     assert (verdict.word, verdict.tone) == (word, "unclear")
@@ -140,6 +163,35 @@ def test_verdict_of_plain_before_and_after_says_its_limits():
     assert ANYWAY in verdict.sentence
     assert "clear at q < 0.001 within primary metric" in verdict.sentence
     assert "works" not in verdict.sentence
+
+
+def test_verdict_says_by_how_much_the_self_checks_widened():
+    lift = _lift(evidence="C", method="comparison", se_scale=1.4)
+    said = words.verdict(lift, _campaign()).sentence
+    assert "the interval is 1.4 times as wide as computed" in said
+    assert "times as wide" not in words.verdict(_lift(), _campaign()).sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "remedy"),
+    [
+        ("trigger_unknown", "what exactly is not recorded", "record trigger_at"),
+        ("no_comparison", "went without the message", "at random, from about one in ten"),
+        ("always_on", "nearly every time", "hold the message back"),
+        ("too_little_data", "too few of these events", "send to more people"),
+    ],
+)
+def test_verdict_without_identification_says_what_would_make_it_possible(status, why, remedy):
+    lift = _lift(effect_size=NAN, rel_effect_size=NAN, status=status)
+    said = words.verdict(lift, _campaign())
+    assert said.word == "can't tell"
+    assert said.sentence.startswith("We can't tell: ")
+    assert why in said.sentence
+    assert remedy in said.sentence.partition("What would make it possible: ")[2]
+
+
+def test_basis_names_grade_and_method():
+    assert words.basis(_lift(evidence="A", method="holdout")) == "A, randomised holdout"
 
 
 def test_verdict_open_window_is_too_early_and_counts_down():
@@ -169,7 +221,7 @@ def test_verdict_small_campaign_is_too_few():
     ("lift", "campaign", "said"),
     [
         ({}, {"n_delivered": 0}, "Nothing was delivered"),
-        ({"effect_size": NAN, "status": "no_baseline"}, {}, "no time before the push"),
+        ({"effect_size": NAN, "status": "no_baseline"}, {}, "had no time before the push"),
         ({"effect_size": NAN, "status": "ok"}, {}, "no data"),
         ({"qvalue": NAN}, {}, "not tested within a family"),
     ],

@@ -8,13 +8,19 @@ import pandas as pd
 import pytest
 
 from core.errors import DataError
-from core.frames import CAMPAIGNS, LAYER_LIFTS, LIFTS
+from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS
 from core.publish import workbook
 from core.publish.workbook import EXCEL_TEXT, workbook_bytes
 from tests.publish import examples
 
 MADE = pd.Timestamp("2026-10-31T04:00:00Z")
-TABLES = {"Campaigns": CAMPAIGNS, "Layers": LAYER_LIFTS, "Lifts": LIFTS}
+TABLES = {
+    "Campaigns": CAMPAIGNS,
+    "Layers": LAYER_LIFTS,
+    "Lifts": LIFTS,
+    "Contrasts": LAYER_CONTRASTS,
+    "Checks": CHECKS,
+}
 HOSTILE = examples.HOSTILE
 
 
@@ -23,6 +29,8 @@ def _made(**changes):
         "campaigns": examples.campaigns(),
         "layers": examples.layers(),
         "lifts": examples.lifts(),
+        "contrasts": examples.contrasts(),
+        "checks": examples.checks(),
         "metric": "confirmed_trades",
         "made_at": MADE,
         "about": {"Period": "2026-09-01 to 2026-10-31", "Time zone": "America/New_York"},
@@ -47,7 +55,7 @@ def _xml(content):
 
 def test_workbook_bytes_has_its_sheets_with_frozen_headers_and_filters():
     book = _opened(_made())
-    assert book.sheetnames == ["README", "Campaigns", "Layers", "Lifts"]
+    assert book.sheetnames == ["README", *TABLES]
     for name, table in TABLES.items():
         sheet = book[name]
         assert sheet.freeze_panes == "B2"
@@ -89,7 +97,7 @@ def test_workbook_bytes_hostile_text_stays_text(monkeypatch, large):
     content = _made(campaigns=frame, about=about, metric=HOSTILE[0])
     parts = _xml(content)
     sheets = {name: text for name, text in parts.items() if "worksheets/sheet" in name}
-    assert len(sheets) == 4
+    assert len(sheets) == 1 + len(TABLES)
     for text in sheets.values():
         assert "<f" not in text
         assert "hyperlink" not in text
@@ -123,6 +131,18 @@ def test_workbook_bytes_chart_takes_the_best_evidence():
     sheet = _opened(_made(layers=both))["Layers"]
     assert _column(sheet, "evidence")[:4] == ["B"] * 4
     assert len(_column(sheet, "layer")) == 16
+
+
+def test_workbook_bytes_chart_takes_the_headline_before_better_single_methods():
+    both = pd.concat(
+        [
+            examples.layers(evidence="A", method="holdout"),
+            examples.layers(evidence="C", method="headline"),
+        ],
+        ignore_index=True,
+    )
+    sheet = _opened(_made(layers=both))["Layers"]
+    assert _column(sheet, "method")[:4] == ["headline"] * 4
 
 
 def test_workbook_bytes_unbounded_or_no_rows_are_not_drawn():

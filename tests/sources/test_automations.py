@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import DataError
-from core.sources.automations import Automation, Problem, read_automations
+from core.sources.automations import Automation, Problem, read_automations, with_triggers
 from core.sources.plain_yaml import read_yaml
 
 FULL: dict[str, Any] = {
@@ -21,6 +21,18 @@ FULL: dict[str, Any] = {
     "schedule": {"weekday": "tuesday", "time": "09:00", "timezone": "America/New_York"},
     "trigger": {"event": "Offer Created", "delay_hours": [2, 6]}, "status": "active",
 }  # fmt: skip
+
+
+def test_with_triggers_puts_other_triggers_after_what_the_metrics_need() -> None:
+    automations = [
+        Automation.model_validate({"id": str(i), "trigger": {"event": event} if event else None})
+        for i, event in enumerate(["Z seen", "Offer Created", None, "A seen", "Z seen"])
+    ]
+    events = ["Trade Confirmed", "Offer Created"]
+    expected = ["Trade Confirmed", "Offer Created", "A seen", "Z seen"]
+    assert with_triggers(events, automations) == expected
+    assert with_triggers(events, automations[::-1]) == expected
+    assert with_triggers(events, []) == events
 
 
 def read_one(folder: Path, name: str, text: str | bytes) -> tuple[list[Automation], list[Problem]]:

@@ -39,10 +39,10 @@ def frame(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pd.DataFra
 
 
 def raw(*rows: Mapping[str, Any], messages: Sequence[Mapping[str, Any]] = ()) -> RawPushes:
-    """Return raw pushes: delivered and holdout rows whole, the others as they are counted."""
+    """Return raw pushes: rows of a known status and user whole, the others as they are counted."""
     filled = [{**ROW, "id": f"p{i}", **row} for i, row in enumerate(rows)]
-    whole = [row for row in filled if row["status"] in {"delivered", "holdout"}]
-    rest = [row for row in filled if row["status"] not in {"delivered", "holdout"}]
+    whole = [row for row in filled if row["status"] != "other" and row["user_id"]]
+    rest = [row for row in filled if row not in whole]
     return RawPushes(
         rows=frame(whole, list(ROW)), others=frame(rest, OTHER),
         messages=frame([{**ROW, **message} for message in messages], MESSAGE),
@@ -155,13 +155,14 @@ class TestFirsts:
                 "id": f"p{i:03d}", "campaign_id": f"c{rng.integers(3)}",
                 "user_id": f"u{rng.integers(9)}",
                 "delivered_at": f"2026-09-08T13:{rng.integers(3):02d}Z",
-                "status": ["delivered", "holdout", "failed"][rng.integers(3)],
+                "status": ["delivered", "holdout", "failed", "sent"][rng.integers(4)],
             }
             for i in range(90)
         ]  # fmt: skip
         first = assigned(*rows)
         second = assigned(*(rows[i] for i in rng.permutation(len(rows))))
-        for name in ("pushes", "campaigns", "holdouts"):
+        assert len(first.undelivered) > 0
+        for name in ("pushes", "campaigns", "holdouts", "undelivered"):
             pd.testing.assert_frame_equal(getattr(first, name), getattr(second, name))
 
     def test_assign_campaigns_agrees_with_a_plain_count(self) -> None:
@@ -183,7 +184,8 @@ class TestHoldouts:
              "sent_at": "2026-09-08T12:00Z"},
         )  # fmt: skip
         assert list(result.holdouts) == [
-            "campaign_id", "user_id", "assigned_at", "distinct_id", "email", "signed_up_at",
+            "campaign_id", "user_id", "assigned_at", "trigger_at", "distinct_id", "email",
+            "signed_up_at",
         ]  # fmt: skip
         assert list(result.holdouts["assigned_at"]) == [pd.Timestamp("2026-09-08T12:00Z")]
         assert campaign(result, "c")["n_holdout"] == 1
@@ -196,6 +198,59 @@ class TestHoldouts:
         assert list(result.holdouts["user_id"]) == ["u2"]
         assert campaign(result, "c")["n_holdout"] == 1
         assert any("1 users are both delivered and held out" in said for said in result.notices)
+
+    def test_assign_campaigns_holdouts_keep_what_set_them_off(self) -> None:
+        result = assigned(
+            {"campaign_id": "c", "status": "holdout", "trigger_at": "2026-09-08T09:00Z"},
+            {"campaign_id": "d", "status": "holdout"},
+        )
+        assert result.holdouts["trigger_at"].dt.hour.tolist()[0] == 9
+        assert result.holdouts["trigger_at"].isna().tolist() == [False, True]
+
+
+class TestUndelivered:
+    def test_assign_campaigns_undelivered_stand_by_their_first_sending(self) -> None:
+        result = assigned(
+            {"campaign_id": "c", "status": "failed", "trigger_at": "2026-09-08T09:00Z"},
+            {"campaign_id": "c", "status": "sent", "sent_at": "2026-09-08T12:00Z",
+             "trigger_at": "2026-09-08T08:00Z", "distinct_id": "d1",
+             "signed_up_at": "2026-01-01T00:00Z"},
+            {"campaign_id": "c", "status": "failed", "user_id": "u2", "email": "e"},
+        )  # fmt: skip
+        assert list(result.undelivered) == list(result.holdouts)
+        rows = result.undelivered.set_index("user_id")
+        assert list(rows.index) == ["u1", "u2"]
+        assert rows.loc["u1", "assigned_at"] == pd.Timestamp("2026-09-08T12:00Z")
+        assert rows.loc["u1", "trigger_at"] == pd.Timestamp("2026-09-08T08:00Z")
+        assert rows.loc["u1", "signed_up_at"] == pd.Timestamp("2026-01-01T00:00Z")
+        assert (rows.loc["u1", "distinct_id"], rows.loc["u2", "email"]) == ("d1", "e")
+
+    def test_assign_campaigns_undelivered_is_whoever_was_neither_delivered_nor_held_out(
+        self,
+    ) -> None:
+        result = assigned(
+            {"campaign_id": "c", "user_id": "got it"},
+            {"campaign_id": "c", "user_id": "got it", "status": "failed"},
+            {"campaign_id": "c", "user_id": "held", "status": "holdout"},
+            {"campaign_id": "c", "user_id": "held", "status": "sent"},
+            {"campaign_id": "c", "user_id": "both"},
+            {"campaign_id": "c", "user_id": "both", "status": "holdout"},
+            {"campaign_id": "c", "user_id": "both", "status": "sent"},
+            {"campaign_id": "c", "user_id": "left", "status": "sent"},
+            {"campaign_id": "d", "user_id": "got it", "status": "failed"},
+        )
+        rows = result.undelivered
+        assert list(zip(rows["campaign_id"], rows["user_id"], strict=True)) == [
+            ("c", "left"), ("d", "got it"),
+        ]  # fmt: skip
+        one = campaign(result, "c")
+        counts = [one[f"n_{name}"] for name in ("sent", "delivered", "failed", "holdout")]
+        assert counts == [6, 2, 1, 1]
+
+    def test_assign_campaigns_undelivered_without_a_user_is_counted_only(self) -> None:
+        result = assigned({"campaign_id": "c", "status": "failed", "user_id": None})
+        assert len(result.undelivered) == 0
+        assert campaign(result, "c")["n_failed"] == 1
 
 
 class TestDescriptions:
@@ -278,7 +333,8 @@ class TestTables:
         result = assigned()
         pd.testing.assert_frame_equal(result.pushes, PUSHES.empty())
         pd.testing.assert_frame_equal(result.campaigns, CAMPAIGNS.empty())
-        assert len(result.holdouts) == 0
+        assert len(result.holdouts) == len(result.undelivered) == 0
+        assert str(result.undelivered["assigned_at"].dtype) == INSTANT
 
     def test_assign_campaigns_only_failed_has_no_delivery(self) -> None:
         one = campaign(assigned({"campaign_id": "c", "status": "failed"}), "c")

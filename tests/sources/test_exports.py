@@ -98,6 +98,18 @@ def test_fetch_is_half_open_and_leaves_other_events_out(tmp_path):
     assert [row[2] for row in as_rows(activity.timelines)] == ["$pageview", "Trade Confirmed"]
 
 
+def test_fetch_has_nobody_who_did_nothing_tracked_in_the_period(tmp_path):
+    rows = [
+        event("a", "a", event="Other"), event("b", "b"), event("c", "c", hours=-1),
+        event("d", "d"),
+    ]  # fmt: skip
+    write(tmp_path / "events/1.parquet", rows)
+    _, activity = fetched(tmp_path)
+    assert activity.timelines.person_ids.tolist() == ["p-b", "p-d"]
+    assert [row[0] for row in as_rows(activity.timelines)] == ["p-b", "p-d"]
+    assert sorted(activity.seen["distinct_id"]) == ["a", "b", "c", "d"]
+
+
 def test_fetch_floors_microseconds_to_the_millisecond(tmp_path):
     row = event("a", "x", hours=0)
     row["timestamp"] += timedelta(microseconds=1_999)

@@ -64,7 +64,8 @@ class TestBothKinds:
     ) -> None:
         rows, users = many(400)
         first, second = (one.fill(rows, users).read() for one in (sqlite, postgres))
-        assert 100 < len(first.rows) < 300
+        assert 200 < len(first.rows) < 400
+        assert set(first.rows["status"]) == {"delivered", "holdout", "sent", "failed"}
         pd.testing.assert_frame_equal(sorted_rows(first), sorted_rows(second))
         for name in ("others", "messages"):
             one, other = getattr(first, name), getattr(second, name)
@@ -253,8 +254,36 @@ class TestStatus:
     def test_read_push_rows_status_ignores_case_and_blanks(self, database: PushDatabase) -> None:
         given = ["Delivered", " DELIVERED ", "HoldOut", "Failed\t", "SENT"]
         raw = database.fill([push(i, status=status) for i, status in enumerate(given)]).read()
-        assert sorted(raw.rows["status"]) == ["delivered", "delivered", "holdout"]
-        assert sorted(raw.others["status"]) == ["failed", "sent"]
+        assert sorted(raw.rows["status"]) == [
+            "delivered", "delivered", "failed", "holdout", "sent",
+        ]  # fmt: skip
+        assert len(raw.others) == 0
+
+    def test_read_push_rows_undelivered_keep_user_and_trigger(self, database: PushDatabase) -> None:
+        rows = [
+            push(1, status=" Sent ", delivered_at=None, trigger_at=at(0.5)),
+            push(2, status="FAILED", delivered_at=None),
+        ]
+        raw = database.fill(rows, [user(1), user(2)]).read()
+        kept = sorted_rows(raw)
+        assert kept["status"].tolist() == ["sent", "failed"]
+        assert kept["distinct_id"].tolist() == ["d1", "d2"]
+        assert kept["email"].tolist() == ["1@x.example", "2@x.example"]
+        assert kept["trigger_at"].iloc[0] == pd.Timestamp(at(0.5))
+        assert pd.isna(kept["trigger_at"].iloc[1])
+        assert len(raw.messages) == 0
+
+    def test_read_push_rows_undelivered_without_a_user_is_counted_and_named(
+        self, database: PushDatabase
+    ) -> None:
+        rows = [
+            push(1, status="failed", user_id=None), push(2, status="sent", user_id=None),
+            push(3, status="queued"), push(4, status="failed"),
+        ]  # fmt: skip
+        raw = database.fill(rows).read()
+        assert list(raw.rows["id"]) == ["p4"]
+        assert sorted(raw.others["status"]) == ["failed", "other", "sent"]
+        assert any("2 sent or failed rows have no user_id: only c" in said for said in raw.notices)
 
     def test_read_push_rows_unknown_status_is_counted_and_named(
         self, database: PushDatabase
@@ -271,8 +300,7 @@ class TestStatus:
         kind = sa.Enum("delivered", "Failed", name="status_kind")
         rows = [push(1), push(2, status="Failed")]
         raw = postgres.fill(rows, push_types={"status": kind}).read()
-        assert list(raw.rows["id"]) == ["p1"]
-        assert list(raw.others["status"]) == ["failed"]
+        assert sorted_rows(raw)["status"].tolist() == ["delivered", "failed"]
 
 
 class TestShape:
