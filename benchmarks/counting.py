@@ -21,9 +21,9 @@ import pandas as pd
 from core.activity.timelines import Timelines
 from core.connect import wire
 from core.demo import World, write_demo
+from core.loading import Loaded, load
 from core.measure.panel import Panel, Rules
 from core.measure.windows import EventIndex, WindowLengths, count_windows
-from core.loading import Loaded, load
 from core.pipeline import measure
 from core.settings import read_settings
 from core.span import span_of

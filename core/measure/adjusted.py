@@ -13,13 +13,11 @@ from core.activity.timelines import MS_PER_DAY
 from core.measure.adequacy import sample_adequacy
 from core.measure.contrasts import Contrast, Inference, infer, moments
 from core.measure.estimates import ORDER, Estimates
-from core.measure.headline import UNIDENTIFIED, choose, evidence
+from core.measure.headline import choose, evidence
 from core.measure.panel import Rules
 from core.measure.power import mde
 from core.measure.ratios import Floats
 
-LACKING = ("no_recipients", "too_few_users", "too_little_data", UNIDENTIFIED)
-"""Statuses of campaigns and metrics without a number, whatever the method."""
 _NUMBERS = (
     "post_rate", "expected_rate", "effect_size", "effect_size_ci_low", "effect_size_ci_high",
     "rel_effect_size", "rel_effect_size_ci_low", "rel_effect_size_ci_high", "statistic", "df",
@@ -49,17 +47,13 @@ def with_adjusted(
         choose(
             {method: estimates.contrasts[method][code] for method in ORDER},
             is_triggered=estimates.study.is_triggered(code),
-        )
+        )[0]
         for code in codes
     ]
     table = pd.concat([classic.assign(se_scale=1.0, support=1.0), *parts], ignore_index=True)
-    headline = np.repeat([method for method, _ in chosen], n_metrics)
-    identified = np.repeat([known for _, known in chosen], n_metrics)
+    headline = np.repeat(chosen, n_metrics)
     n_methods = len(every) + 1
     table["headline"] = table["method"].to_numpy() == np.tile(headline, n_methods)
-    unknown = table["headline"] & ~np.tile(identified, n_methods).astype(bool)
-    unknown &= table["status"] == "ok"
-    table.loc[unknown, "status"] = UNIDENTIFIED
     order = {method: place for place, method in enumerate(ORDER)}
     table["method_code"] = table["method"].map(order)
     table = table.sort_values(["campaign_code", "metric_code", "method_code"], ignore_index=True)

@@ -244,7 +244,9 @@ def with_shrinkage(
 ) -> pd.DataFrame:
     """Return lifts with shrunk effects and ranks on the headline rows of pooled campaigns.
 
-    Effects are shrunk within their layer; ranks over all layers come from joint draws.
+    Effects are shrunk within their layer. Ranks over all layers come from draws that are joint
+    within a layer and apart between layers: people that layers share are left out there, which
+    makes rank intervals a little too wide or too narrow where two layers reach the same people.
     """
     columns = {
         name: np.full(len(lifts), np.nan)
@@ -358,15 +360,22 @@ def every_layer(
 
 
 def with_clear_counts(layers: pd.DataFrame, lifts: pd.DataFrame) -> pd.DataFrame:
-    """Return layers with the campaigns clear above and below zero, by their headline rows."""
-    clear = lifts[lifts["headline"] & (lifts["qvalue"] <= FALSE_DISCOVERY_RATE)]
-    keys = pd.MultiIndex.from_frame(layers[["layer", "metric"]])
-    more = {}
-    for column, sign in (("n_above", 1), ("n_below", -1)):
-        some = clear[np.sign(clear["effect_size"]) == sign]
-        counts = pd.concat(
-            [some.groupby(["layer", "metric"]).size(),
-             some.assign(layer=ALL).groupby(["layer", "metric"]).size()]
-        )  # fmt: skip
-        more[column] = counts.reindex(keys, fill_value=0).to_numpy(dtype=np.int64)
+    """Return layers with the campaigns clear above and below zero, by each row's own method.
+
+    A headline that only describes (grades D and E) counts for its method, not for the headline.
+    """
+    clear = lifts[lifts["qvalue"] <= FALSE_DISCOVERY_RATE]
+    is_judged = clear["headline"] & clear["evidence"].isin(VERDICT_EVIDENCE)
+    clear = pd.concat([clear, clear[is_judged].assign(method=HEADLINE)])
+    clear = pd.concat([clear, clear.assign(layer=ALL)])
+    by = ["layer", "metric", "method"]
+    keys = pd.MultiIndex.from_frame(layers[by])
+    more = {
+        column: clear[np.sign(clear["effect_size"]) == sign]
+        .groupby(by)
+        .size()
+        .reindex(keys, fill_value=0)
+        .to_numpy(dtype=np.int64)
+        for column, sign in (("n_above", 1), ("n_below", -1))
+    }
     return layers.assign(**more)

@@ -107,6 +107,7 @@ def with_selection(lifts: pd.DataFrame, *, primary: str) -> pd.DataFrame:
     as often as they say (Benjamini and Yekutieli 2005).
     """
     heads = lifts["headline"] & lifts["qvalue"].notna()
+    heads &= lifts["evidence"].isin(VERDICT_EVIDENCE)
     table = lifts[heads].pivot_table(
         index="campaign_code", columns="metric", values="pvalue", dropna=False
     )

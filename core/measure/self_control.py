@@ -69,6 +69,8 @@ def self_control(study: Study, campaign: int) -> Contrast:
         return without("not_triggered")
     if study.triggers[campaign] is None:
         return without("trigger_unknown")
+    if not len(pushed):
+        return without("no_recipients")
     if len(pushed) and pushed.instants.max() + study.panel.lengths.post_ms > _as_of(study):
         return without("window_open")  # hours observed so far against whole windows would mislead
     n_users, pushed = len(pushed), _alone(study, pushed)

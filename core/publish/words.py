@@ -46,6 +46,7 @@ _METHODS = MappingProxyType(
         "self_control": "recipients at earlier triggers without a push",
         "window": "the same weekday and hour of earlier weeks",
         "classic": "plain before and after",
+        "negative_control": "the headline, on a metric pushes cannot move",
     }
 )
 _EVIDENCE = MappingProxyType(

@@ -213,3 +213,37 @@ def test_joint_takes_in_persons_never_seen():
     assert one.post == pytest.approx(counts.mean(axis=0) / 2)
     assert one.n_users == len(counts)
     assert study.first_event[N] > T
+
+
+def test_joint_cannot_separate_the_halves_of_an_ab_split_sent_at_one_instant():
+    rng = np.random.default_rng(11)
+    at = np.full(N, -5 * MS_PER_DAY)
+    order = np.argsort(np.arange(N) % 2, kind="stable")
+    pushes = (np.sort(np.arange(N) % 2), order, at)
+    found = joint(study_from(rng, n=N, pushes=pushes))
+    assert [one.status for one in found] == ["not_separable"] * 2
+
+
+def test_joint_cannot_separate_a_campaign_from_its_copy():
+    rng = np.random.default_rng(12)
+    persons = np.flatnonzero(np.arange(N) % 2)
+    at = np.full(2 * len(persons), -5 * MS_PER_DAY)
+    pushes = (np.repeat([0, 1], len(persons)), np.tile(persons, 2), at)
+    found = joint(study_from(rng, pushes=pushes))
+    assert [one.status for one in found] == ["not_separable"] * 2
+
+
+def test_joint_never_counts_fewer_than_nobody_to_compare_with():
+    rng = np.random.default_rng(13)
+    n, silent = 100, np.arange(40)
+    events = steady(rng, n, start=-30)
+    kept = ~np.isin(events[0], silent)
+    events = tuple(
+        np.concatenate([part[kept], more])
+        for part, more in zip(
+            events, (silent, np.full(40, -50 * MS_PER_DAY), np.zeros(40)), strict=True
+        )
+    )
+    pushes = (np.zeros(40), silent, np.full(40, -5 * MS_PER_DAY))
+    study = study_of(events, pushes, n_seen=n, as_of=0, since=-DAYS * MS_PER_DAY)
+    assert joint(study)[0].n_comparison >= 0

@@ -386,3 +386,13 @@ def test_missing_contrasts_are_never_pooled(world):
     }
     none = dataclasses.replace(estimates, contrasts=contrasts)
     assert members(lifts, campaigns, none, np.arange(3), method="comparison") == []
+
+
+def test_with_selection_leaves_out_headlines_that_only_describe():
+    pvalues = np.full((4, 2, 2), 0.6)
+    pvalues[0, 0, 1] = 0.0001
+    pvalues[3, :, 0] = 0.02
+    lifts = rows_with(pvalues)
+    lifts.loc[lifts["campaign_code"] < 3, "headline"] = lifts["method"] == "classic"
+    found = with_selection(with_qvalues(lifts, primary="first"), primary="first")
+    assert found.loc[found["is_selected"], "campaign_code"].tolist() == [3, 3]

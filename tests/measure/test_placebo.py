@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR
-from core.measure.estimates import Estimates, checked, checks_table, estimate
+from core.measure.estimates import Estimates, _scales, checked, checks_table, estimate
 from core.measure.headline import evidence
 from core.measure.panel import all_rates
 from core.measure.placebo import (
@@ -86,6 +86,23 @@ def test_estimates_are_widened_where_placebos_are_called(unfair):
     assert table["layer"].tolist() == ["1"]
     assert table["se_scale"].tolist() == table["spread"].tolist() == [scale]
     assert table["false_positive_share"].tolist() == [every.share]
+
+
+def test_estimates_by_lot_are_never_widened(unfair):
+    rng = np.random.default_rng(8)
+    z = rng.normal(0, 3, (20, 2))
+    both = Placebos(
+        campaigns=np.repeat(np.arange(10), 2), weeks=np.full(20, 3),
+        methods=np.tile(["holdout", "comparison"], 10), z=z, pvalues=2 * stats.norm.sf(np.abs(z)),
+    )  # fmt: skip
+    assert set(checked(unfair, both)) == {("1", "holdout"), ("1", "comparison")}
+    assert set(_scales(unfair, both)) == {("1", "comparison")}
+    rows = np.flatnonzero(both.methods == "comparison")[:9]
+    few = Placebos(
+        campaigns=both.campaigns[rows], weeks=both.weeks[rows], methods=both.methods[rows],
+        z=both.z[rows], pvalues=both.pvalues[rows],
+    )  # fmt: skip
+    assert _scales(unfair, few) == {}
 
 
 def test_estimates_are_not_widened_where_checks_are_few_or_calm(fair, unfair):

@@ -157,6 +157,27 @@ def test_self_control_windows_recorded_twice_say_no_more():
     assert twice[1] == pytest.approx(once[1], abs=1e-9)
 
 
+def test_self_control_influence_values_know_that_slopes_are_estimated():
+    """Recipients are busier than they were: the error of the slopes then counts in full."""
+    rng = np.random.default_rng(9)
+    n, state = 60, rng.normal(size=(60, 4, 1))
+    rates = 3 + state[:, :, 0] + rng.normal(0, 2, (n, 4))
+    now, state_now = 3 + rng.normal(0, 0.1, n), np.full((n, 1), 2.0)
+
+    def found(kept):
+        users = np.repeat(np.arange(len(kept)), 4)
+        return _of_metric(
+            now[kept], state_now[kept], rates[kept].ravel(), state[kept].reshape(-1, 1),
+            place=np.arange(len(kept)), of_user=users, n_earlier=np.full(len(kept), 4.0),
+            several=np.ones(len(users), dtype=bool),
+        )  # fmt: skip
+
+    without = np.array([found(np.delete(np.arange(n), out))[0] for out in range(n)])
+    jackknife = np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())
+    psi = found(np.arange(n))[1]
+    assert np.sqrt((psi**2).sum()) == pytest.approx(jackknife, rel=0.06)
+
+
 def test_earlier_sends_leave_out_windows_near_other_pushes(world):
     _, fired, _ = world
     events = rows_of(np.random.default_rng(1), effect=0.5)[0]
@@ -188,6 +209,29 @@ def test_earlier_sends_begin_after_what_was_read_and_the_sign_up(world):
     assert (earlier.persons == 0).sum() == (not np.isnan(fired[1, 0]))
 
 
+@pytest.mark.parametrize(
+    ("days", "layer", "n_left"),
+    [(1, "1", N - 4), (-1, "1", N - 4), (3, "1", N), (-1, "3", N - 4), (1, "3", N)],
+)
+def test_self_control_leaves_out_recipients_near_other_pushes(days, layer, n_left):
+    """Triggered pushes that follow may be of this one's making: whom they reach stays."""
+    events, fired = rows_of(np.random.default_rng(7), share=1.0)
+    first = fired[0].astype(np.int64)
+    near = np.arange(5, 9)
+    pushes = (
+        np.repeat([0, 1], [N, 4]), np.concatenate([np.arange(N), near]),
+        np.concatenate([first + LAG, first[near] + LAG + days * MS_PER_DAY]),
+    )  # fmt: skip
+    study = study_from(
+        events, fired, pushes=pushes, layers=["3", layer], triggers=[TRIGGER, None],
+        triggered_at=np.concatenate([first, np.zeros(4)]),
+    )  # fmt: skip
+    contrast = self_control(study, 0)
+    assert contrast.n_users == n_left
+    assert np.isin(near, contrast.persons).all() == (n_left == N)
+    assert contrast.support == pytest.approx(n_left / N)
+
+
 def test_self_control_says_why_there_is_no_number():
     events, fired = rows_of(np.random.default_rng(4))
 
@@ -217,3 +261,10 @@ def test_self_control_of_a_campaign_that_is_always_on_knows_nothing():
         triggered_at=np.concatenate([first, earlier]),
     )  # fmt: skip
     assert self_control(study, 0).status == "always_on"
+
+
+def test_self_control_of_a_campaign_that_reached_nobody_says_so():
+    study = study_of(
+        ([0], [0], [0]), ([1], [0], [0]), n_seen=1, layers=["3", "1"], triggers=[TRIGGER, None]
+    )
+    assert not self_control(study, 0).is_known

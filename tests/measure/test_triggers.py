@@ -171,6 +171,19 @@ def test_pseudo_sends_with_varying_lags_keep_to_the_hours_of_the_campaign(seed):
     assert (again.instants == found.instants).all()
 
 
+def test_pseudo_sends_outside_the_hours_of_the_campaign_do_not_count():
+    """Sends 5 h after the first and 2 h after the last trigger: 5 and 6 o'clock."""
+    hour, n = MS_PER_HOUR, 60
+    at = np.where(np.arange(n) % 2, 4 * hour, 0)
+    study = study_of(
+        (np.arange(n), at, np.zeros(n)), ([0, 0], [0, 1], [5 * hour, 6 * hour]), n_seen=n,
+        layers=["3"], triggers=[RECORDED], triggered_at=[0, 4 * hour],
+    )  # fmt: skip
+    found = pseudo_sends(study, 0)
+    assert 0 < len(found) < n
+    assert set((found.instants - T).tolist()) == {5 * hour, 6 * hour}
+
+
 def test_pseudo_sends_where_any_trigger_is_answered_take_the_first_that_fits():
     hour = MS_PER_HOUR
     rows = [(0, 0), (1, 0), (1, 4 * hour), (2, 0), (2, 4 * hour), (3, 5 * hour), (4, -hour)]
@@ -217,3 +230,13 @@ def test_pseudo_sends_of_an_unknown_trigger_raise():
     study = study_of(([0], [0], [0]), ([0], [0], [5]), n_seen=1, layers=["3"])
     with pytest.raises(ValueError, match="trigger is not known"):
         pseudo_sends(study, 0)
+
+
+def test_pseudo_sends_of_records_that_lie_after_the_sends_go_by_the_data():
+    """Clocks that disagree: what is recorded as the cause comes after the send."""
+    study = study_of(
+        ([0, 1], [0, 0], [0, 0]), ([0, 0], [0, 1], [LAG, LAG + 1]), n_seen=2, layers=["3"],
+        triggers=[RECORDED], triggered_at=[LAG + 50, LAG + 60],
+    )  # fmt: skip
+    found = pseudo_sends(study, 0)
+    assert len(np.unique(found.persons)) == len(found)

@@ -94,10 +94,11 @@ def test_app_filter_changes_content_and_address_and_lasts(
     assert said in _main(page).inner_text()
     page.get_by_role("link", name="Layers").first.click()
     expect(page.get_by_role("heading", name="Layers", exact=True)).to_be_visible()
-    page.wait_for_url("**/layers?metric=sessions")  # the address follows the page a moment later
+    # the address follows the page a moment later
+    expect(page).to_have_url(re.compile(r"/layers\?metric=sessions$"), timeout=30_000)
     expect(_main(page)).to_contain_text("Sessions because of the pushes")
     _choose(page, "Metric", "confirmed trades")
-    page.wait_for_url("**/layers")
+    expect(page).to_have_url(re.compile(r"/layers$"), timeout=30_000)
 
 
 def test_app_method_switch_shows_plain_before_and_after_and_says_what_it_is(
