@@ -209,7 +209,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{N_QUICK} draws a world")
     parser.add_argument("--only", default="", metavar="REGEX", help="worlds whose name it finds")
-    parser.add_argument("--scale", type=float, default=1.0, help="times the usual draws")
+    parser.add_argument("--scale", type=float, default=0.8, help="share of the full draws")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--csv", type=Path, help="also written there, as the method page reads it")
     return parser.parse_args()

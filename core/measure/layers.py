@@ -225,7 +225,8 @@ def _hierarchy(
         return None, places
     some = [contrasts[place] for place in places.tolist()]
     effects, psi = log_ratio_influence(some, metric, n_persons=n_persons)
-    covariance = psi.T.astype(np.float64) @ psi
+    exact = psi.astype(np.float64)
+    covariance = exact.T @ exact
     if not (np.diag(covariance) > 0).all():
         return None, places
     return pool(effects, covariance, confidence_level=rules.confidence_level), places
