@@ -187,7 +187,7 @@ def _table(everything: list[Summary]) -> pd.DataFrame:
     for one in everything:
         if one.subject in {"mean", "next", "shrunk"} or np.isnan(one.rejected):
             continue
-        effect = re.search(r", ([+-][0-9]+)%", one.case)
+        effect = re.search(r"([+-][0-9]+)%", one.case)
         alarms = one.rejected if one.is_null else np.nan
         rows.append(
             {
