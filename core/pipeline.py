@@ -60,7 +60,7 @@ def estimates_of(
         outliers: The rule; removal rules act on the classic comparison alone.
         on_progress: Told the step and how far it is.
     """
-    panel = _panel(loaded, loaded.campaigns, loaded.pushes, lengths)
+    panel = panel_of(loaded, loaded.campaigns, loaded.pushes, lengths)
     study = study_of(loaded, panel, is_capped=outliers == "winsorize")
     return estimate(study, all_rates(panel, outliers), on_progress=on_progress)
 
@@ -92,7 +92,7 @@ def measure(
         codes = np.flatnonzero(is_wanted)
         campaigns = campaigns[is_wanted].reset_index(drop=True)
         pushes = pushes[pushes["campaign_id"].isin(campaign_ids)].reset_index(drop=True)
-    panel = _panel(loaded, campaigns, pushes, rules.lengths)
+    panel = panel_of(loaded, campaigns, pushes, rules.lengths)
     campaigns = _judged(campaigns, panel, rules)
     rates = all_rates(panel, rules.outliers)
     lifts = with_adjusted(classic_lifts(panel, rates, campaigns, rules), estimates, codes, rules)
@@ -160,9 +160,10 @@ def window_counts(loaded: Loaded, results: Results) -> pd.DataFrame:
     return table[frames.WINDOW_COUNTS.names]
 
 
-def _panel(
+def panel_of(
     loaded: Loaded, campaigns: pd.DataFrame, pushes: pd.DataFrame, lengths: WindowLengths
 ) -> Panel:
+    """Return the counts of some campaigns' pushes under some windows."""
     settings, timelines = loaded.wiring.settings, loaded.timelines
     place = {name: i for i, name in enumerate(timelines.event_names)}
     metrics = tuple([place[e] for e in events] for events in settings.metrics.values())

@@ -10,7 +10,7 @@ from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR
 from core.loading import milliseconds, person_codes
 from core.measure.panel import Rules
 from core.measure.windows import NEVER
-from core.pipeline import _panel
+from core.pipeline import panel_of
 from core.span import to_ms
 from core.studies import study_of
 from tests.test_loading import loaded_from, world_with_triggers
@@ -22,7 +22,7 @@ def loaded(tmp_path_factory):
 
 
 def study_from(loaded, **options):
-    panel = _panel(loaded, loaded.campaigns, loaded.pushes, Rules().lengths)
+    panel = panel_of(loaded, loaded.campaigns, loaded.pushes, Rules().lengths)
     return study_of(loaded, panel, **options)
 
 

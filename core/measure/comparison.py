@@ -139,7 +139,7 @@ def randomised_and_compared(study: Study, campaign: int) -> tuple[Contrast, Cont
 def comparison(study: Study, campaign: int) -> Contrast:
     """Return the effect on recipients against imputed outcomes of users not pushed.
 
-    Source: `impute`; statistics.md 2c B. Where fewer than 80 % of the recipients have anybody
+    Source: `impute`. Where fewer than 80 % of the recipients have anybody
     comparable, or an arm is small, there is no number.
     """
     return randomised_and_compared(study, campaign)[1]

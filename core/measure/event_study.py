@@ -1,6 +1,6 @@
 """Day by day around the push: when recipients and the others part, and whether they did before.
 
-Difference in differences (statistics.md 2g): each day's rate less the same person's mean of the
+Difference in differences: each day's rate less the same person's mean of the
 days -14 to -3, recipients against the others. Not against day -1, where people who set a push
 off are at their busiest: the return from that peak would be read as an effect.
 

@@ -3,7 +3,7 @@
 y_ib / r_i = a_i + g_b + sum_c p_c z_ibc + e_ib with weights r_i, clustered by user: r_i is the
 user's usual rate and z the share of the cell that lies in the window after a push of campaign c.
 Days and pushes thus act in proportion to what a user does anyway; with effects that are the same
-number of events for everybody (statistics.md 2c C1) least squares weighs most those users whose
+number of events for everybody least squares weighs most those users whose
 receipt varies most, and found half of a planted relative effect where busy users are nearly
 always sent to. Cells before a sign-up are missing, not 0.
 """

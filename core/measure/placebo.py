@@ -2,7 +2,7 @@
 
 Both groups are the very people of the real estimate, and where what they did sets a campaign off,
 the rule is applied again at the earlier date. Merely shifting the clock passes exactly where the
-classic comparison is wrong in 99.8 % of cases (statistics.md, finding 5).
+classic comparison is wrong (99.8 % false positives in simulated triggered campaigns).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For campaigns to which everybody was sent who set them off: the only comparison left is with the
 same people in the same state without a push. Instants a week apart are independent enough given
-the user; daily ones over-represent long spells of activity (statistics.md 2c C2).
+the user; daily ones over-represent long spells of activity.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recipients' own windows at the same weekday and hour of earlier weeks, windows as the sample.
 
 A shock that moves everybody on a day moves all users of a window together, so the spread between
-windows, not between users, says how far a window strays by itself (statistics.md 2c D: users as
+windows, not between users, says how far a window strays by itself (simulated: users as
 the sample reject a true null 13 % of the time under daily shocks, windows 5 %).
 """
 

@@ -28,7 +28,7 @@ def schools(**options):
 
 
 def world(rng, k=22, rho=0.3, tau=0.03):
-    """True effects, estimates and covariance of campaigns on shared users (statistics.md 3)."""
+    """True effects, estimates and covariance of campaigns on shared users."""
     se = np.exp(rng.normal(np.log(0.04), 0.3, k))
     covariance = (rho + (1 - rho) * np.eye(k)) * np.outer(se, se)
     effects = rng.normal(0.03, tau, k)

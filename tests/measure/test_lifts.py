@@ -170,7 +170,7 @@ def test_classic_lifts_under_an_outlier_rule_touch_the_extreme_user(rule):
 
 
 def test_winsorize_keeps_a_true_null_and_iqr_does_not():
-    """What statistics.md measured: dropping by the difference invents an effect."""
+    """Dropping by the difference invents an effect."""
     rejected = {"winsorize": 0, "iqr": 0}
     rng = np.random.default_rng(12)
     rows, pushes = [], []
