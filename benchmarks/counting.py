@@ -20,7 +20,7 @@ import pandas as pd
 
 from core.activity.timelines import Timelines
 from core.connect import wire
-from core.demo import World, write_demo
+from core.demo import DemoFiles, World, write_demo
 from core.loading import Loaded, load
 from core.measure.panel import Panel, Rules
 from core.measure.windows import EventIndex, WindowLengths, count_windows
@@ -70,7 +70,11 @@ def main() -> None:
 
 def demo_loaded(folder: Path, *, n_users: int) -> Loaded:
     """Return the demo marketplace of a size, built in a folder and loaded."""
-    files = write_demo(folder / "demo", World(n_users=n_users))
+    return loaded_demo(folder, write_demo(folder / "demo", World(n_users=n_users)))
+
+
+def loaded_demo(folder: Path, files: DemoFiles) -> Loaded:
+    """Return a written demo marketplace, loaded with settings kept in a folder."""
     settings = folder / "settings.toml"
     settings.write_text(
         f'[database]\nurl = "{files.database_url}"\n'

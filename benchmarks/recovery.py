@@ -23,14 +23,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.connect import wire
-from core.demo import DemoFiles, World, write_demo
-from core.loading import Loaded, load
+from benchmarks.counting import loaded_demo
+from core.demo import World, write_demo
 from core.measure.panel import Rules
-from core.measure.windows import WindowLengths
 from core.pipeline import Results, measure
-from core.settings import read_settings
-from core.span import span_of
 
 HEADLINE, EVERY = "headline", "all"
 SHOWN_METRICS = ("confirmed_trades", "sessions")
@@ -69,20 +65,6 @@ def recovered(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
         results = measure(loaded_demo(Path(folder), files), Rules())
         truth = pd.read_parquet(files.truth / "campaigns.parquet")
     return lifts_and_truth(results.lifts, truth), layers_and_truth(results, truth)
-
-
-def loaded_demo(folder: Path, files: DemoFiles) -> Loaded:
-    """Return a written demo marketplace, loaded with settings kept in a folder."""
-    settings = folder / "settings.toml"
-    settings.write_text(
-        f'[database]\nurl = "{files.database_url}"\n'
-        f'[events]\npath = "{files.events}"\npersons = "{files.persons}"\n'
-        f'[automations]\ndir = "{files.automations}"\n[cache]\ndir = "{folder / "cache"}"\n'
-        f'[analysis]\ntimezone = "{files.timezone}"\n'
-    )
-    wiring = wire(read_settings(settings), lambda *_: None)
-    span = span_of(since=None, until=None, as_of=files.as_of, timezone=files.timezone)
-    return load(wiring, span, WindowLengths())
 
 
 def lifts_and_truth(lifts: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:

@@ -122,9 +122,17 @@ def _widened(contrast: Contrast, scale: float) -> Contrast:
     )
 
 
-def _of_group(
-    found: Sequence[Member], estimates: Estimates, rules: Rules, *, group: str, method: str
+def pooled_members(
+    found: Sequence[Member], estimates: Estimates, rules: Rules, *, method: str
 ) -> pd.DataFrame:
+    """Return the mean over pushes of some campaigns, a row a metric, shared people counted once.
+
+    Args:
+        found: The campaigns.
+        estimates: Of all campaigns.
+        rules: Confidence.
+        method: What is pooled, as it stands in the rows.
+    """
     study = estimates.study
     n_metrics, n_persons = study.n_metrics, len(study.signed_up)
     n_users = np.array([one.n_users for one in found], dtype=float)
@@ -146,9 +154,8 @@ def _of_group(
         cov=(psi_post * psi_expected).sum(axis=0), df=df,
         confidence_level=rules.confidence_level,
     )  # fmt: skip
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "layer": pd.array([group] * n_metrics, dtype="str"),
             "metric": pd.array(study.panel.metric_names, dtype="str"),
             "method": pd.array([method] * n_metrics, dtype="str"),
             "evidence": pd.array([_lowest(found)] * n_metrics, dtype="str"),
@@ -177,10 +184,18 @@ def _of_group(
             ),
         }
     )
-    events = n_users.sum() * rules.lengths.post_ms / MS_PER_DAY
+
+
+def _of_group(
+    found: Sequence[Member], estimates: Estimates, rules: Rules, *, group: str, method: str
+) -> pd.DataFrame:
+    n_metrics, n_persons = estimates.study.n_metrics, len(estimates.study.signed_up)
+    table = pooled_members(found, estimates, rules, method=method)
+    table.insert(0, "layer", pd.Series([group] * n_metrics, dtype="str"))
+    events = table["n_pushes"] * rules.lengths.post_ms / MS_PER_DAY
     for part in ("", "_ci_low", "_ci_high"):
         table[f"incremental_events{part}"] = table[f"effect_size{part}"] * events
-    modelled = contrasts if method == HEADLINE else []
+    modelled = [one.contrast for one in found] if method == HEADLINE else []
     typical = [_typical(modelled, m, n_persons, rules) for m in range(n_metrics)]
     for column in typical[0]:
         table[column] = [of_metric[column] for of_metric in typical]

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.measure.contrasts import infer
 from core.measure.estimates import Estimates
-from core.measure.influence import weighted_sum
-from core.measure.layers import HEADLINE, Member, members
+from core.measure.layers import HEADLINE, Member, members, pooled_members
 from core.pipeline import Results
 
 
@@ -58,43 +56,6 @@ def _coded(results: Results) -> pd.DataFrame:
 def _of_week(
     found: list[Member], results: Results, estimates: Estimates, week: pd.Timestamp | None
 ) -> pd.DataFrame:
-    metrics, rules = results.panel.metric_names, results.rules
-    n_metrics = len(metrics)
-    n_users = np.array([one.n_users for one in found], dtype=float)
-    weights = n_users / max(n_users.sum(), 1.0)
-    contrasts = [one.contrast for one in found]
-    psi_post, psi_expected = weighted_sum(
-        contrasts, weights, n_persons=len(estimates.study.signed_up), n_metrics=n_metrics
-    )
-    persons = int(((psi_post != 0) | (psi_expected != 0)).any(axis=1).sum())
-    post, expected = (
-        np.einsum("c,cm->m", weights, np.reshape(values, (len(found), n_metrics)))
-        for values in ([one.post for one in contrasts], [one.expected for one in contrasts])
-    )
-    said = infer(
-        post, expected, var_post=(psi_post**2).sum(axis=0),
-        var_expected=(psi_expected**2).sum(axis=0), cov=(psi_post * psi_expected).sum(axis=0),
-        df=np.full(n_metrics, float(max(persons - 1, 1))),
-        confidence_level=rules.confidence_level,
-    )  # fmt: skip
-    table = pd.DataFrame(
-        {
-            "week": pd.Series([week] * n_metrics, dtype="datetime64[ms, UTC]"),
-            "metric": list(metrics),
-            "method": HEADLINE,
-            "evidence": max((one.evidence for one in found), default="E"),
-            "n_campaigns": len(found),
-            "n_users": persons,
-            "post_rate": post,
-            "expected_rate": expected,
-            "effect_size": said.effect_size,
-            "effect_size_ci_low": said.ci_low,
-            "effect_size_ci_high": said.ci_high,
-            "rel_effect_size": said.relative.estimate,
-            "rel_effect_size_ci_low": said.relative.ci_low,
-            "rel_effect_size_ci_high": said.relative.ci_high,
-            "confidence_level": rules.confidence_level,
-            "status": np.where(said.relative.is_bounded, "ok", "baseline_near_zero"),
-        }
-    )
+    table = pooled_members(found, estimates, results.rules, method=HEADLINE)
+    table.insert(0, "week", pd.Series([week] * len(table), dtype="datetime64[ms, UTC]"))
     return table if found else table.iloc[:0]
