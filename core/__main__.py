@@ -110,7 +110,7 @@ def analyze(
     click.echo(summary(loaded, results))
     if out is not None:
         click.echo(f"Files are in {out}.")
-    context.exit(DONE)
+    context.exit(PARTIAL if loaded.is_partial else DONE)
 
 
 @cli.command()

@@ -14,6 +14,7 @@ import pandas as pd
 from core.activity.source import (
     Activity,
     ActivitySource,
+    Hole,
     Period,
     Progress,
     Usage,
@@ -55,6 +56,9 @@ class Loaded:
         source_label: The source of activity in a few words.
         notices: What the reader of the numbers should know.
         seconds: Time each step took.
+        holes: Stretches of time whose activity could not be had; the timelines lack it.
+        n_unresolved: Users whose person could not be asked for; their pushes are left out.
+        why_unresolved: Why not, in a sentence or two.
     """
 
     wiring: Wiring
@@ -71,6 +75,14 @@ class Loaded:
     source_label: str
     notices: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    holes: tuple[Hole, ...] = ()
+    n_unresolved: int = 0
+    why_unresolved: str = ""
+
+    @property
+    def is_partial(self) -> bool:
+        """Say whether something that was asked for could not be had."""
+        return bool(self.holes) or self.n_unresolved > 0
 
 
 def load(
@@ -91,7 +103,8 @@ def load(
         refresh: Fetch again what might have changed, also where a stored answer is young.
 
     Raises:
-        SourceError: A source could not be read.
+        SourceError: A source could not be read; where only a part of the activity could not,
+            that is named in the result instead.
         NothingSent: Nothing was sent in the span.
         DataError: A source broke its contract.
     """
@@ -139,6 +152,9 @@ def load(
         source_label=source.label,
         notices=(*map(str, problems), *assigned.notices, *activity.notices, *_shared(identity)),
         seconds=seconds,
+        holes=activity.holes,
+        n_unresolved=identity.n_unresolved,
+        why_unresolved=identity.why,
     )
 
 

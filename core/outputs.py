@@ -12,6 +12,7 @@ from typing import Protocol
 import pandas as pd
 
 import core
+from core import partial
 from core.frames import LAYERS
 from core.loading import Loaded
 from core.measure.panel import Rules
@@ -92,6 +93,7 @@ def analysis(
             **{name: version(name) for name in _LIBRARIES},
         },
         more={
+            "missing": partial.described(loaded, found.campaigns),
             "period": {"since": since or loaded.span.since, "until": until or loaded.span.until},
             "as_of": loaded.span.as_of,
         },
@@ -118,6 +120,7 @@ def summary(loaded: Loaded, results: Results) -> str:
     layers = results.layers[results.layers["metric"] == primary]
     lines = [
         f"{loaded.wiring.label}: {len(results.campaigns):,} campaigns, {period}",
+        *[f"PARTIAL: {said}" for said in partial.sentences(loaded, results.campaigns)],
         "",
         words.finding(results.layers, primary, post_hours=results.rules.lengths.post_hours),
         beside.misled(results.layers, primary),

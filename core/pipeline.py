@@ -6,18 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from core import frames
 from core.activity.source import Progress, silent
-from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR
+from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR, Int64
 from core.loading import Loaded, milliseconds, person_codes
 from core.measure.adjusted import with_adjusted
 from core.measure.estimates import Estimates, checks_table, control_checks, estimate
+from core.measure.holes import INCOMPLETE
 from core.measure.layers import every_layer, layer_contrasts, with_clear_counts, with_shrinkage
 from core.measure.lifts import classic_lifts, with_qvalues, with_selection
 from core.measure.panel import Panel, Rules, all_rates
 from core.measure.pooling import ALL, classic_layers
 from core.measure.windows import Sends, WindowLengths, count_windows
+from core.partial import incomplete_campaigns, touched_pushes
 from core.settings import Outliers
 from core.sources.recipients import positions
 from core.studies import study_of
@@ -93,7 +96,9 @@ def measure(
         campaigns = campaigns[is_wanted].reset_index(drop=True)
         pushes = pushes[pushes["campaign_id"].isin(campaign_ids)].reset_index(drop=True)
     panel = panel_of(loaded, campaigns, pushes, rules.lengths)
-    campaigns = _judged(campaigns, panel, rules)
+    is_lacking = incomplete_campaigns(loaded, rules.lengths)[codes]
+    n_incomplete = _per_campaign(loaded, rules.lengths)[codes]
+    campaigns = _judged(campaigns.assign(n_incomplete=n_incomplete), panel, rules, is_lacking)
     rates = all_rates(panel, rules.outliers)
     lifts = with_adjusted(classic_lifts(panel, rates, campaigns, rules), estimates, codes, rules)
     control = loaded.wiring.settings.analysis.negative_control
@@ -127,7 +132,10 @@ def _checks(estimates: Estimates, lifts: pd.DataFrame, control: str | None) -> p
 
 
 def window_counts(loaded: Loaded, results: Results) -> pd.DataFrame:
-    """Return frames.WINDOW_COUNTS with its text columns as categories, sorted by its key."""
+    """Return frames.WINDOW_COUNTS with its text columns as categories, sorted by its key.
+
+    A push whose windows were not wholly read has no row: what was counted of it is too little.
+    """
     panel, counts = results.panel, results.panel.counts
     pushes = loaded.pushes
     ids = results.campaigns["campaign_id"]
@@ -157,6 +165,9 @@ def window_counts(loaded: Loaded, results: Results) -> pd.DataFrame:
             **per_push,
         }
     )
+    if loaded.is_partial:
+        is_touched = touched_pushes(loaded, panel.lengths)[loaded.pushes["campaign_id"].isin(ids)]
+        table = table[~is_touched.repeat(n_metrics)].reset_index(drop=True)
     return table[frames.WINDOW_COUNTS.names]
 
 
@@ -187,11 +198,21 @@ def panel_of(
     )
 
 
-def _judged(campaigns: pd.DataFrame, panel: Panel, rules: Rules) -> pd.DataFrame:
+def _per_campaign(loaded: Loaded, lengths: WindowLengths) -> Int64:
+    """Return how many measured persons of each campaign have windows that were not wholly read."""
+    touched = touched_pushes(loaded, lengths)
+    codes = positions(loaded.campaigns["campaign_id"], loaded.pushes["campaign_id"])
+    return np.bincount(codes[touched], minlength=len(loaded.campaigns))
+
+
+def _judged(
+    campaigns: pd.DataFrame, panel: Panel, rules: Rules, is_lacking: NDArray[np.bool_]
+) -> pd.DataFrame:
     """Return campaigns with window_complete, qualifies, window_closes_at and status."""
     n_open = np.bincount(panel.campaigns, weights=panel.is_open, minlength=panel.n_campaigns)
     qualifies = campaigns["n_measured"] >= rules.min_recipients
     reasons = {
+        INCOMPLETE: pd.Series(is_lacking, index=campaigns.index),
         "no_recipients": campaigns["n_measured"] == 0,
         "too_few_users": ~qualifies,
         "window_open": pd.Series(n_open > 0, index=campaigns.index),

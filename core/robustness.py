@@ -18,11 +18,13 @@ from core.measure.comparison import COMPARISON, HOLDOUT, randomised_and_compared
 from core.measure.contrasts import Contrast, Inference, infer, missing, moments
 from core.measure.estimates import ORDER, Estimates
 from core.measure.headline import choose, evidence
+from core.measure.holes import INCOMPLETE
 from core.measure.joint import JOINT
 from core.measure.outliers import VERDICT_SAFE
 from core.measure.panel import MIN_OBSERVED_MS, Panel, Rules, all_rates
 from core.measure.ratios import Floats
 from core.measure.self_control import SELF_CONTROL, self_control
+from core.measure.state import HISTORY_DAYS
 from core.measure.study import Study
 from core.measure.window_control import WINDOW, window
 from core.measure.windows import Sends, WindowLengths, count_windows
@@ -64,6 +66,16 @@ class _Campaign:
     study: Study
     code: int
     span: tuple[int, int, int, int]
+
+    def lacks(self, choices: Sequence[_Choice]) -> NDArray[np.bool_]:
+        """Return which choices rest on time nothing is known of, bool[choices]."""
+        _, _, first, last = self.span
+        history = HISTORY_DAYS * MS_PER_DAY
+        before = [max(choice.lengths.baseline_ms, history) for choice in choices]
+        after = [choice.lengths.post_ms for choice in choices]
+        ends = np.minimum(last + np.array(after), self.study.panel.sends.as_of)
+        touched = self.study.holes.touch(first - np.array(before), ends)
+        return touched | self.study.lacks(self.code)
 
     def is_loaded(self, choice: _Choice) -> bool:
         """Say whether all windows lie in the time that was read; one still open may end later."""
@@ -281,6 +293,7 @@ def _statuses(
     enough = {post: _is_enough(one, post, rules) for post in posts}
     few = np.array([not enough[choice.lengths.post_hours] for choice in choices])
     reasons = {
+        INCOMPLETE: one.lacks(choices),
         "no_recipients": np.full(len(found), n_pushed == 0),
         NOT_LOADED: own == NOT_LOADED,
         "too_few_users": (n_pushed < rules.min_recipients)

@@ -11,6 +11,7 @@ from core.measure.panel import Panel
 from core.measure.state import Moments
 from core.measure.study import Study, Trigger, Unsent, first_events, person_sign_ups
 from core.measure.triggers import recognise
+from core.partial import holes_of, incomplete_campaigns
 from core.sources.recipients import HOLDOUT, positions
 from core.span import to_ms
 
@@ -43,6 +44,8 @@ def study_of(loaded: Loaded, panel: Panel, *, is_capped: bool = False) -> Study:
         offsets_ms=_offsets(loaded),
         data_since=to_ms(loaded.span.since) - loaded.lengths.baseline_ms,
         is_capped=is_capped,
+        holes=holes_of(loaded),
+        is_incomplete=incomplete_campaigns(loaded, panel.lengths),
     )
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.measure.holes import INCOMPLETE
 from core.publish import alttext, figures, figures_pages
 from pages.parts import campaign, data, files, filters, show, tables, trust
 from pages.parts.guard import enter
@@ -44,16 +45,17 @@ show.as_table(
     key="metric_table",
 )
 
-st.subheader("Methods side by side", anchor=False)
-trust.methods(screen, lifts, metric)
+if row["lift_status"] != INCOMPLETE:  # of what is partly known, nothing is drawn
+    st.subheader("Methods side by side", anchor=False)
+    trust.methods(screen, lifts, metric)
 
-st.subheader("Around the push", anchor=False)
-campaign.around(screen, row, metric)
-trust.around_days(screen, campaign_id, metric)
+    st.subheader("Around the push", anchor=False)
+    campaign.around(screen, row, metric)
+    trust.around_days(screen, campaign_id, metric)
 
-st.subheader("Can it be trusted?", anchor=False)
-trust.doubts(screen, campaign_id, metric)
-trust.other_choices(screen, campaign_id, metric)
+    st.subheader("Can it be trusted?", anchor=False)
+    trust.doubts(screen, campaign_id, metric)
+    trust.other_choices(screen, campaign_id, metric)
 
 campaign.earlier(screen, found)
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from core import frames
 from tests.worlds import AS_OF, METRICS, random_world, reckon
 
 ANALYZE = ("analyze", "--as-of", AS_OF.isoformat(), "--since", "2026-08-20")
+LATER = (AS_OF + timedelta(days=4)).isoformat()
 FILES = (
     "analysis.json", "campaigns.csv", "layers.csv",
     "lifts.csv", "window_counts.parquet",
@@ -241,3 +243,21 @@ def test_demo_writes_the_marketplace(tmp_path):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "demo" / ".automations").is_dir()
     assert "100" in result.stderr
+
+
+def test_analyze_of_an_export_that_ended_early_is_partial_and_names_what_is_missing(done, tmp_path):
+    result = run(
+        "analyze", "--settings", done[0] / "settings.toml", "--as-of", LATER, "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert result.returncode == 1, result.stderr
+    assert "PARTIAL: Activity from 2026-10-02" in result.stdout
+    analysis = json.loads((tmp_path / "out" / "analysis.json").read_text())
+    withheld = set(analysis["missing"]["campaigns"])
+    campaigns = pd.read_csv(tmp_path / "out" / "campaigns.csv")
+    lifts = pd.read_csv(tmp_path / "out" / "lifts.csv")
+    assert withheld
+    assert withheld == set(campaigns["campaign_id"][campaigns["status"] == "incomplete"])
+    own = lifts["campaign_id"].isin(withheld)
+    assert lifts["effect_size"][own].isna().all()
+    assert lifts["effect_size"][~own].notna().any()

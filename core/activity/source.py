@@ -27,6 +27,21 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """A stretch of time whose activity could not be had: what happened in it is not known.
+
+    Attributes:
+        start: Its beginning, milliseconds since 1970 UTC.
+        end: Its end, no longer in it.
+        why: What went wrong and what to do about it, in a sentence or two.
+    """
+
+    start: int
+    end: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     """What people did in a period.
 
@@ -35,11 +50,14 @@ class Activity:
         seen: One row per distinct id met: `distinct_id`, `person_id`, `is_current` (whether the
             answer is fresh enough to stand without another lookup).
         notices: What the reader of the numbers should know, in sentences.
+        holes: What of the period is missing, in order of time; events in it are not in the
+            timelines.
     """
 
     timelines: Timelines
     seen: pd.DataFrame
     notices: tuple[str, ...] = ()
+    holes: tuple[Hole, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +93,10 @@ class ActivitySource(Protocol):
     def fetch(
         self, period: Period, events: Sequence[str], *, refresh: bool, on_progress: Progress
     ) -> Activity:
-        """Return everybody's tracked events of a period, each event once."""
+        """Return everybody's tracked events of a period, each event once.
+
+        What could not be had is named in `holes`; where nothing could be, that is an error.
+        """
         ...
 
     def persons_of(self, distinct_ids: Sequence[str]) -> pd.DataFrame:

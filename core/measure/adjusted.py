@@ -14,6 +14,7 @@ from core.measure.adequacy import sample_adequacy
 from core.measure.contrasts import Contrast, Inference, infer, moments
 from core.measure.estimates import ORDER, Estimates
 from core.measure.headline import choose, evidence
+from core.measure.holes import INCOMPLETE
 from core.measure.panel import Rules
 from core.measure.power import mde
 from core.measure.ratios import Floats
@@ -143,6 +144,7 @@ def _statuses(
         baseline_days=rules.lengths.baseline_days,
     )
     reasons = [
+        (own == INCOMPLETE, INCOMPLETE),
         (classic["n_users"] == 0, "no_recipients"),
         (classic["n_users"] < rules.min_recipients, "too_few_users"),
         (own != "ok", own),

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from core.measure.classic import CLASSIC, classic
 from core.measure.comparison import COMPARISON, HOLDOUT, randomised_and_compared
-from core.measure.contrasts import Contrast
+from core.measure.contrasts import Contrast, missing
+from core.measure.holes import INCOMPLETE
 from core.measure.joint import JOINT, joint
 from core.measure.panel import UserRates
 from core.measure.placebo import (
@@ -74,28 +75,54 @@ def estimate(
     n = study.panel.n_campaigns
 
     def of_campaign(campaign: int) -> tuple[dict[str, Contrast], list[tuple[int, Contrast]]]:
+        if study.lacks(campaign):
+            return {method: withheld(study, campaign, method) for method in _ONE_BY_ONE}, []
         first, second = randomised_and_compared(study, campaign)
         found = {
             HOLDOUT: first, COMPARISON: second, SELF_CONTROL: self_control(study, campaign),
             WINDOW: window(study, campaign),
         }  # fmt: skip
+        if len(study.holes):  # they look further back than the campaign's own windows
+            found |= {
+                method: withheld(study, campaign, method) for method in (SELF_CONTROL, WINDOW)
+            }
         return found, placebos_of(study, campaign)
 
     by_campaign = []
     # campaigns run side by side; matrix products that open threads of their own as well take
     # twice the time on the same cores
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(_THREADS) as pool:
-        together = pool.submit(joint, study)
+        together = None if len(study.holes) else pool.submit(joint, study)
         for done, found in enumerate(pool.map(of_campaign, range(n))):
             by_campaign.append(found)
             on_progress("Comparing with users not pushed", done + 1, n)
     contrasts = {method: [found[method] for found, _ in by_campaign] for method in _ONE_BY_ONE}
-    contrasts[JOINT] = together.result()
-    contrasts[CLASSIC] = [classic(study.panel, rates, campaign) for campaign in range(n)]
+    contrasts[JOINT] = _joint(study, together.result() if together else None)
+    contrasts[CLASSIC] = [
+        withheld(study, campaign, CLASSIC)
+        if study.lacks(campaign)
+        else classic(study.panel, rates, campaign)
+        for campaign in range(n)
+    ]
     placebos = collected([checks for _, checks in by_campaign], study.n_metrics)
     return Estimates(
         study=study, contrasts=contrasts, placebos=placebos, se_scales=_scales(study, placebos)
     )
+
+
+def withheld(study: Study, campaign: int, method: str) -> Contrast:
+    """Return what a method says of a campaign that lacks data: nothing."""
+    n_users = len(study.pushed(campaign))
+    return missing(method, INCOMPLETE, n_metrics=study.n_metrics, n_users=n_users)
+
+
+def _joint(study: Study, found: Sequence[Contrast] | None) -> list[Contrast]:
+    """Return the joint regression's contrasts, none of them where a part of its days is missing."""
+    campaigns = range(study.panel.n_campaigns)
+    return [
+        withheld(study, c, JOINT) if found is None or study.lacks(c) else found[c]
+        for c in campaigns
+    ]
 
 
 def checked(study: Study, placebos: Placebos) -> dict[tuple[str, str], FalsePositives]:

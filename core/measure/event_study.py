@@ -304,7 +304,7 @@ def _observed(study: Study, moments: Moments) -> NDArray[np.bool_]:
     first, last = int(moments.instants.min()), int(moments.instants.max())
     starts, ends = first + DAYS * MS_PER_DAY, last + (DAYS + 1) * MS_PER_DAY
     inside: NDArray[np.bool_] = (starts >= study.data_since) & (ends <= study.panel.sends.as_of)
-    return inside
+    return inside & ~study.holes.touch(starts, ends)
 
 
 def _there(study: Study, some: Moments, first_ms: int) -> Moments:

@@ -18,7 +18,7 @@ from core.measure.influence import log_ratio_influence, weighted_sum
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.measure.paired import first_reason
 from core.measure.panel import Rules
-from core.measure.pooling import ALL
+from core.measure.pooling import ALL, can_pool
 from core.measure.ranks import ranks
 from core.measure.ratios import Floats
 
@@ -72,7 +72,7 @@ def members(
     baseline = chosen.pivot_table(
         index="campaign_code", columns="metric_code", values="baseline_rate", dropna=False
     )
-    is_pooled = (campaigns["qualifies"] & campaigns["window_complete"]).to_numpy(dtype=bool)
+    is_pooled = can_pool(campaigns)
     found = []
     for position, code in enumerate(codes):
         row = first.loc[position]

@@ -11,6 +11,7 @@ from pandas.api.extensions import ExtensionArray
 from scipy.special import stdtrit
 
 from core.measure.contrasts import VERDICT_EVIDENCE
+from core.measure.holes import INCOMPLETE
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE, bh_qvalues, drill_down, fcr_level
 from core.measure.paired import (
     Moments,
@@ -35,6 +36,10 @@ _INFERRED = (
     "statistic", "df", "pvalue", "effect_size_std",
     "mean_user_effect", "median_user_effect", "sd_user_effect", "standard_error",
 )  # fmt: skip
+
+
+_COUNTED = ("baseline_rate", "post_rate")
+_EVENTS = ("n_events_baseline", "n_events_post")
 
 
 def classic_lifts(
@@ -151,7 +156,7 @@ def _of_metric(
             "n_users": moments.n.astype(np.int64),
             "n_comparison": np.zeros(panel.n_campaigns, dtype=np.int64),
             "confidence_level": rules.confidence_level,
-            "status": _statuses(panel, moments, effects, rules),
+            "status": _statuses(panel, moments, effects, rules, campaigns),
             "n_dropped": _per_campaign(panel, rates.is_touched),
             "n_events_baseline": _per_campaign(panel, panel.counts.n_aligned[:, metric] * used),
             "n_events_post": _per_campaign(panel, panel.counts.n_post[:, metric] * used),
@@ -162,17 +167,21 @@ def _of_metric(
             **effect_columns(moments, effects),
         }
     )
-    is_blank = table["status"].isin(["too_few_users", "no_recipients"])
+    is_blank = table["status"].isin(["too_few_users", "no_recipients", INCOMPLETE])
     table.loc[is_blank, list(_INFERRED)] = np.nan
+    is_lacking = table["status"] == INCOMPLETE
+    table.loc[is_lacking, list(_COUNTED)] = np.nan
+    table.loc[is_lacking, list(_EVENTS)] = 0
     return table
 
 
 def _statuses(
-    panel: Panel, moments: Moments, effects: PairedEffects, rules: Rules
+    panel: Panel, moments: Moments, effects: PairedEffects, rules: Rules, campaigns: pd.DataFrame
 ) -> ExtensionArray:
     """Say of each campaign why a number is missing or provisional; the first reason counts."""
     return first_reason(
         {
+            INCOMPLETE: (campaigns["status"] == INCOMPLETE).to_numpy(dtype=bool),
             "no_recipients": moments.n == 0,
             "too_few_users": moments.n < rules.min_recipients,
             "window_open": _per_campaign(panel, panel.is_open) > 0,

@@ -17,7 +17,7 @@ from core.activity.timelines import MS_PER_DAY
 from core.measure.comparison import Groups, compared, described, groups, randomised
 from core.measure.contrasts import Contrast, infer, moments
 from core.measure.ratios import Floats
-from core.measure.state import Moments
+from core.measure.state import HISTORY_DAYS, Moments
 from core.measure.study import Study
 from core.measure.triggers import pseudo_sends
 
@@ -27,6 +27,8 @@ SCHEDULED_WEEKS = (3, 4)
 picked by: a campaign to last fortnight's busiest finds that choice there, not an error."""
 MOST_PER_ARM = 1_000
 LEAST_HISTORY_DAYS = 14
+LEAST_READ_DAYS = HISTORY_DAYS
+"""Days before a placebo that have to be known: what people are compared by."""
 _WEEK_MS = 7 * MS_PER_DAY
 
 
@@ -177,7 +179,8 @@ def _clean(study: Study, some: Moments) -> Moments:
     touched = (
         study.scheduled.count(some, -window, window) + study.triggered.count(some, -window, window)
     ) > 0
-    return some.taken(there & ~touched)
+    before = some.instants - LEAST_READ_DAYS * MS_PER_DAY
+    return some.taken(there & ~touched & ~study.holes.touch(before, ends))
 
 
 def _thinned(some: Moments, rng: np.random.Generator) -> Moments:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core import frames
 from core.activity.timelines import MS_PER_DAY
+from core.measure.holes import INCOMPLETE
 from core.measure.lifts import CLASSIC, CLASSIC_EVIDENCE
 from core.measure.paired import (
     Codes,
@@ -44,7 +45,7 @@ def classic_layers(
         campaigns: frames.CAMPAIGNS.
         rules: Confidence and minimum recipients.
     """
-    is_pooled = (campaigns["qualifies"] & campaigns["window_complete"]).to_numpy(dtype=bool)
+    is_pooled = can_pool(campaigns)
     layer = pd.Categorical(campaigns["layer"], categories=_GROUPS).codes.astype(np.int64)
     parts = [
         _of_metric(panel, of_metric, rules, metric=metric, layer=layer, is_pooled=is_pooled)
@@ -53,6 +54,15 @@ def classic_layers(
     table = pd.concat(parts, ignore_index=True)
     present = set(campaigns["layer"]) | {ALL}
     return table[table["layer"].isin(present)].reset_index(drop=True)
+
+
+def can_pool(campaigns: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which campaigns enter a pool: enough measured, windows closed, all of it known."""
+    known = campaigns["status"] != INCOMPLETE
+    pooled: NDArray[np.bool_] = (
+        campaigns["qualifies"] & campaigns["window_complete"] & known
+    ).to_numpy(dtype=bool)
+    return pooled
 
 
 def _of_metric(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.activity.timelines import Int64
 from core.measure.exposure import PushIndex
+from core.measure.holes import Holes
 from core.measure.panel import Panel
 from core.measure.state import Moments
 from core.measure.windows import NEVER
@@ -84,6 +85,9 @@ class Study:
         offsets_ms: Int64[campaigns], business time zone less UTC when each was sent.
         data_since: First instant activity was read for.
         is_capped: Windows count at most as many events as 99.5 % of them hold.
+        holes: Stretches of time whose activity is not known.
+        is_incomplete: Bool[campaigns], whose numbers would rest on a hole, or lack recipients
+            nothing is known of.
     """
 
     panel: Panel
@@ -99,6 +103,8 @@ class Study:
     offsets_ms: Int64
     data_since: int
     is_capped: bool = False
+    holes: Holes = field(default_factory=lambda: Holes.of(()))
+    is_incomplete: NDArray[np.bool_] | None = None
     scheduled: PushIndex = field(init=False)
     triggered: PushIndex = field(init=False)
 
@@ -115,6 +121,10 @@ class Study:
     def n_metrics(self) -> int:
         """Return how many metrics there are."""
         return len(self.panel.metric_names)
+
+    def lacks(self, campaign: int) -> bool:
+        """Return whether a campaign's numbers would rest on part of the data."""
+        return self.is_incomplete is not None and bool(self.is_incomplete[campaign])
 
     def is_triggered(self, campaign: int) -> bool:
         """Return whether what people did decided when a campaign was sent to them."""

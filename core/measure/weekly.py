@@ -8,7 +8,7 @@ import pandas as pd
 from core.activity.timelines import MS_PER_DAY
 from core.measure.paired import Codes, clustered_moments
 from core.measure.panel import Panel, Rules, UserRates, all_rates
-from core.measure.pooling import pooled
+from core.measure.pooling import can_pool, pooled
 
 _MONDAY_MS = 4 * MS_PER_DAY  # 1970-01-05, the first Monday
 _WEEK_MS = 7 * MS_PER_DAY
@@ -34,8 +34,8 @@ def weekly_lifts(
         the absolute and relative effect with intervals, `confidence_level`, `status`.
     """
     weeks, of_campaign = _weeks(campaigns, timezone)
-    is_pooled = campaigns["qualifies"] & campaigns["window_complete"] & (of_campaign >= 0)
-    pushes = is_pooled.to_numpy(dtype=bool)[panel.campaigns]
+    is_pooled = can_pool(campaigns) & (of_campaign >= 0)
+    pushes = is_pooled[panel.campaigns]
     parts = [
         _of_metric(
             panel, rates, rules, metric=metric, groups=of_campaign, pushes=pushes, weeks=weeks
@@ -43,7 +43,7 @@ def weekly_lifts(
         for metric, rates in enumerate(all_rates(panel, rules.outliers))
     ]
     table = pd.concat(parts, ignore_index=True)
-    n_campaigns = np.bincount(of_campaign[is_pooled.to_numpy()], minlength=len(weeks))
+    n_campaigns = np.bincount(of_campaign[is_pooled], minlength=len(weeks))
     table["n_campaigns"] = np.tile(n_campaigns, len(panel.metric_names)).astype(np.int64)
     return table[table["n_campaigns"] > 0].reset_index(drop=True)
 

@@ -43,6 +43,7 @@ REASONS = MappingProxyType(
     {
         "ok": "",
         "window_open": "window still open",
+        "incomplete": "part of the data is missing",
         "too_few_users": "too few users",
         "no_users": "no users",
         "no_campaigns": "no campaign qualifies",

@@ -35,6 +35,10 @@ _NO_OTHERS = "too few people in the same situation went without the message"
 _CAP = f"{_HOLD}; or cap how often one person gets it, so that some go without"
 _UNKNOWN = MappingProxyType(
     {
+        "incomplete": Unknown(
+            "part of the data it would rest on is missing",
+            "read the sources again once they answer",
+        ),
         "no_holdout": Unknown("nobody was held out at random", _HOLD),
         "too_few_held_out": Unknown(
             "too few people were held out to compare with",

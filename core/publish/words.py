@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from core.measure.holes import INCOMPLETE
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.publish import formats, unknown
 
@@ -213,6 +214,8 @@ def verdict(
     """
     if campaign["n_delivered"] == 0:
         return _none("can't tell", "Nothing was delivered, so there is nothing to measure.")
+    if lift["status"] == INCOMPLETE:
+        return _none("can't tell", unknown.sentence(INCOMPLETE))
     if not campaign["window_complete"] or lift["status"] == "window_open":
         return _none("too early", _open_window(lift, campaign, as_of))
     if not campaign["qualifies"] or lift["status"] == "too_few_users":

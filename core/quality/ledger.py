@@ -16,13 +16,18 @@ _STEPS = (
      "no distinct id; the e-mail is known to PostHog"),
     ("unmapped", "Not mapped", "n_unmapped", "recipients",
      "no distinct id and no person with their e-mail: cannot be measured"),
+    ("unresolved", "Not looked up", "n_unresolved", "recipients",
+     "the source of activity could not be asked who they are, held out people among them"),
     ("same_person", "Same person twice", "n_same_person", "recipients",
      "two users of one person: the first delivery counts"),
     ("measured", "Measured", "n_measured", "recipients", "distinct persons per campaign"),
     ("never_seen", "of these never seen", "n_never_seen", "measured",
      "no tracked event in the period: they count as zeros and stay in"),
+    ("incomplete", "of these not wholly read", "n_incomplete", "measured",
+     "part of the time around their push could not be read: withheld"),
     ("holdout", "Held out", "n_holdout", "", "qualified but, at random, not sent it"),
 )  # fmt: skip
+_ONLY_WHERE_SOME = ("unresolved", "incomplete")
 
 
 def mapping_ledger(campaigns: pd.DataFrame) -> pd.DataFrame:
@@ -32,6 +37,7 @@ def mapping_ledger(campaigns: pd.DataFrame) -> pd.DataFrame:
         campaigns: frames.CAMPAIGNS, any selection of rows.
 
     Returns:
+        A row each step; those of what could not be read only where there was such:
         `step`, `label`, `n`, `share` (fraction of `share_of`; missing where that is 0 or the
         step stands alone), `share_of` (a step), `reason`.
     """
@@ -48,6 +54,7 @@ def mapping_ledger(campaigns: pd.DataFrame) -> pd.DataFrame:
             "reason": reason,
         }
         for step, label, _, of, reason in _STEPS
+        if counts[step] or step not in _ONLY_WHERE_SOME
     ]
     return pd.DataFrame(rows)
 

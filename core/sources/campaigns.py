@@ -23,6 +23,7 @@ _OF_OTHERS = [
 ]  # fmt: skip
 _LATER_COUNTS = (
     "n_mapped", "n_measured", "n_direct", "n_email", "n_unmapped", "n_same_person", "n_never_seen",
+    "n_unresolved", "n_incomplete",
 )  # fmt: skip
 _MOST_NAMED = 5
 _LONGEST_ID = 40

@@ -13,14 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.activity.source import Activity, Period, Progress, Usage
-from core.activity.timelines import from_rows
+from core.activity.source import Activity, Hole, Period, Progress, Usage
+from core.activity.timelines import MS_PER_DAY, from_rows
 from core.errors import ExportError
 from core.settings import Events
 
 _REQUIRED = ("uuid", "event", "distinct_id", "timestamp")
 _OPTIONAL = ("person_id", "person_properties")
 _STEP = "Reading exported events"
+_LONGEST_SILENCE = MS_PER_DAY
+_LEAST_EXPECTED = 100
+"""Events that usually come in a time, for none of them to mean that it was not exported."""
 
 # Columns an export lacks (person_id in exports to PostgreSQL) arrive as null through this table.
 _SHAPE = """
@@ -158,10 +161,12 @@ class ExportSource:
             event_names=events,
         )
         on_progress(_STEP, 3, 3)
+        extent = self._run(_EXTENT).fetchall()[0]
         return Activity(
             timelines=timelines,
             seen=seen[["distinct_id", "person_id"]].astype("str").assign(is_current=True),
-            notices=self._notices(period),
+            notices=self._notices(period, first=extent[0]),
+            holes=_not_exported(period, *extent),
         )
 
     def persons_of(self, distinct_ids: Sequence[str]) -> pd.DataFrame:
@@ -228,8 +233,7 @@ class ExportSource:
         )
         return {name for (name,) in described.fetchall()}
 
-    def _notices(self, period: Period) -> tuple[str, ...]:
-        first, _, _ = self._run(_EXTENT).fetchall()[0]
+    def _notices(self, period: Period, *, first: int | None) -> tuple[str, ...]:
         if first is None:
             return (f"The export {self._settings.path} holds no events at all.",)
         notices = []
@@ -263,6 +267,28 @@ def _once(rows: Mapping[str, Any]) -> dict[str, NDArray[np.integer]]:
     keep[suspects] = False
     keep[table["row"]] = True
     return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
+
+
+def _not_exported(
+    period: Period, first: int | None, last: int | None, n_events: int
+) -> tuple[Hole, ...]:
+    """Return the end of a period as a hole where the export has plainly ended before it.
+
+    A quiet day in a small product proves nothing: only where a day and a hundred events at the
+    usual rate are missing is it the export that is silent, and not the users.
+    """
+    if first is None or last is None or last <= first:
+        return ()
+    silence = period.end - (last + 1)
+    expected = n_events / (last - first) * silence
+    if silence < _LONGEST_SILENCE or expected < _LEAST_EXPECTED:
+        return ()
+    why = (
+        f"The exported events end at {_instant(last):%Y-%m-%d %H:%M} UTC, where about "
+        f"{expected:,.0f} more are to be expected. Export the days since, or look from the "
+        "export's end with --as-of."
+    )
+    return (Hole(start=max(last + 1, period.start), end=period.end, why=why),)
 
 
 def found_files(pattern: str, *, key: str) -> list[str]:

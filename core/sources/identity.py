@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from core.activity.source import ActivitySource, Progress
+from core.errors import PostHogBusy, PostHogError, QueryTooBig
 
 BATCH = 1000
 """Users asked for at once, at most."""
-DIRECT, EMAIL, UNMAPPED = "direct", "email", "unmapped"
+DIRECT, EMAIL, UNMAPPED, UNRESOLVED = "direct", "email", "unmapped", "unresolved"
 _NOBODY = pd.DataFrame(columns=["distinct_id", "email", "person_id"], dtype="str")
 _STEP = "Matching users to persons"
 
@@ -23,14 +24,26 @@ class Identity:
 
     Attributes:
         users: One row per user: `user_id`, `person_id` (missing where unmapped), `mapped_by`
-            (direct, email, unmapped).
+            (direct, email, unmapped; unresolved where the source could not be asked).
         renames: Person ids of earlier answers -> the person they belong to now.
         n_shared_emails: E-mails that belong to several persons, who are measured as one.
+        n_unresolved: Users whose person could not be asked for.
+        why: Why it could not, in a sentence or two; empty where all could.
     """
 
     users: pd.DataFrame
     renames: dict[str, str]
     n_shared_emails: int
+    n_unresolved: int = 0
+    why: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Unanswered:
+    """What could not be looked up, and the first reason."""
+
+    keys: set[str] = field(default_factory=set)
+    error: PostHogError | None = None
 
 
 def match_users(
@@ -47,25 +60,39 @@ def match_users(
         source: Where identities are looked up, at most 1,000 at once.
         seen: Activity.seen, answers that came with the events.
         on_progress: Told how many users were matched.
+
+    Raises:
+        PostHogError: Nobody could be looked up, or PostHog does not let this key ask.
     """
     has_id = users["distinct_id"].notna() & (users["distinct_id"] != "")
     has_email = ~has_id & users["email"].notna() & (users["email"] != "")
     total = int(has_id.sum() + has_email.sum())
-    persons = _persons_of_ids(users.loc[has_id, "distinct_id"], source, seen, on_progress, total)
+    no_ids, no_emails = _Unanswered(), _Unanswered()
+    asking = _Asking(source=source, report=on_progress, total=total)
+    persons = asking.of_ids(users.loc[has_id, "distinct_id"], seen, no_ids)
     merged = _merges(seen, persons)
-    found = _persons_of_emails(users.loc[has_email, "email"], source, on_progress, total)
+    found = asking.of_emails(users.loc[has_email, "email"], no_emails)
+    lost = (has_id & users["distinct_id"].isin(no_ids.keys)) | (
+        has_email & users["email"].isin(no_emails.keys)
+    )
+    error = no_ids.error or no_emails.error
+    if error is not None and lost.sum() == total:
+        raise error
     grouped, n_shared = _one_person_each(found)
     renames = grouped | {old: grouped.get(new, new) for old, new in merged.items()}
     return Identity(
-        users=_mapped(users, has_id, persons, found, renames),
+        users=_mapped(users, has_id, lost, persons, found, renames),
         renames={old: new for old, new in renames.items() if old != new},
         n_shared_emails=n_shared,
+        n_unresolved=int(lost.sum()),
+        why=str(error or ""),
     )
 
 
 def _mapped(
     users: pd.DataFrame,
     has_id: pd.Series,
+    lost: pd.Series,
     persons: pd.Series,
     found: pd.DataFrame,
     renames: dict[str, str],
@@ -73,8 +100,10 @@ def _mapped(
     by_id = _looked_up(users["distinct_id"], persons).fillna(users["distinct_id"])
     first = found.drop_duplicates("email").set_index("email")["person_id"]
     by_email = _looked_up(users["email"], first).where(~has_id)
-    person = by_id.where(has_id, by_email)
-    how = np.select([has_id, by_email.notna()], [DIRECT, EMAIL], default=UNMAPPED)
+    # whoever could not be asked for may have merged with anybody: their own id would not do
+    person = by_id.where(has_id, by_email).mask(lost)
+    ways = [lost, has_id, by_email.notna()]
+    how = np.select(ways, [UNRESOLVED, DIRECT, EMAIL], default=UNMAPPED)
     return pd.DataFrame(
         {
             "user_id": users["user_id"],
@@ -89,40 +118,49 @@ def _looked_up(values: pd.Series, table: pd.Series) -> pd.Series:
     return values.map(table).astype("str")
 
 
-def _persons_of_ids(
-    ids: pd.Series, source: ActivitySource, seen: pd.DataFrame, report: Progress, total: int
-) -> pd.Series:
-    """Return distinct id -> current person, the fresh answers seen with events included."""
-    fresh = seen[seen["is_current"]]
-    asked = sorted(set(ids) - set(fresh["distinct_id"]))
-    report(_STEP, len(ids) - len(asked), total)
-    looked_up = _batched(asked, source.persons_of, report, done=len(ids) - len(asked), total=total)
-    known = pd.concat([looked_up, fresh[["distinct_id", "person_id"]]], ignore_index=True)
-    return known.drop_duplicates("distinct_id").set_index("distinct_id")["person_id"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Looks users up in batches; a batch that cannot be had is noted, the others go on."""
 
+    source: ActivitySource
+    report: Progress
+    total: int
 
-def _persons_of_emails(
-    emails: pd.Series, source: ActivitySource, report: Progress, total: int
-) -> pd.DataFrame:
-    asked = sorted(set(emails))
-    found = _batched(asked, source.persons_with, report, done=total - len(emails), total=total)
-    return found.sort_values(["email", "person_id"], ignore_index=True)
+    def of_ids(self, ids: pd.Series, seen: pd.DataFrame, missing: _Unanswered) -> pd.Series:
+        """Return distinct id -> current person, the fresh answers seen with events included."""
+        fresh = seen[seen["is_current"]]
+        asked = sorted(set(ids) - set(fresh["distinct_id"]))
+        n_known = len(ids) - len(asked)
+        self.report(_STEP, n_known, self.total)
+        looked_up = self._batched(asked, self.source.persons_of, missing, done=n_known)
+        known = pd.concat([looked_up, fresh[["distinct_id", "person_id"]]], ignore_index=True)
+        return known.drop_duplicates("distinct_id").set_index("distinct_id")["person_id"]
 
+    def of_emails(self, emails: pd.Series, missing: _Unanswered) -> pd.DataFrame:
+        """Return e-mail and person of those that are known."""
+        asked = sorted(set(emails))
+        done = self.total - len(emails)
+        found = self._batched(asked, self.source.persons_with, missing, done=done)
+        return found.sort_values(["email", "person_id"], ignore_index=True)
 
-def _batched(
-    asked: Sequence[str],
-    look_up: Callable[[Sequence[str]], pd.DataFrame],
-    report: Progress,
-    *,
-    done: int,
-    total: int,
-) -> pd.DataFrame:
-    answers = []
-    for start in range(0, len(asked), BATCH):
-        batch = asked[start : start + BATCH]
-        answers.append(look_up(batch))
-        report(_STEP, min(done + start + len(batch), total), total)
-    return pd.concat(answers, ignore_index=True) if answers else _NOBODY.copy()
+    def _batched(
+        self,
+        asked: Sequence[str],
+        look_up: Callable[[Sequence[str]], pd.DataFrame],
+        missing: _Unanswered,
+        *,
+        done: int,
+    ) -> pd.DataFrame:
+        answers = [_NOBODY]
+        for start in range(0, len(asked), BATCH):
+            batch = asked[start : start + BATCH]
+            try:
+                answers.append(look_up(batch))
+            except (PostHogBusy, QueryTooBig) as error:
+                missing.keys.update(batch)
+                missing.error = missing.error or error
+            self.report(_STEP, min(done + start + len(batch), self.total), self.total)
+        return pd.concat(answers, ignore_index=True)
 
 
 def _merges(seen: pd.DataFrame, persons: pd.Series) -> dict[str, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.activity.timelines import Int64, Timelines
 from core.sources.campaigns import Assigned
-from core.sources.identity import DIRECT, EMAIL
+from core.sources.identity import DIRECT, EMAIL, UNRESOLVED
 
 HOLDOUT, UNDELIVERED = "holdout", "undelivered"
 _OF_PUSHES = ["campaign_id", "person_id", "delivered_at", "trigger_at", "signed_up_at"]
@@ -100,11 +100,14 @@ def with_identities(
         return np.bincount(positions(ids, campaigns)[selected], minlength=len(ids))
 
     recipients = assigned.pushes["campaign_id"]
-    how = users["mapped_by"].to_numpy(dtype=object)
-    how = how[positions(users["user_id"], assigned.pushes["user_id"])]
-    n_direct, n_email = (
-        per_campaign(recipients, np.asarray(how == way)) for way in (DIRECT, EMAIL)
+    how = _ways(users, assigned.pushes)
+    n_direct, n_email, n_unresolved = (
+        per_campaign(recipients, how == way) for way in (DIRECT, EMAIL, UNRESOLVED)
     )
+    for rows in (assigned.holdouts, assigned.undelivered):  # who is compared with is unknown too
+        n_unresolved = n_unresolved + per_campaign(
+            rows["campaign_id"], _ways(users, rows) == UNRESOLVED
+        )
     everyone = np.ones(len(measured), dtype=bool)
     n_measured = per_campaign(measured["campaign_id"], everyone)
     is_new = ~measured["person_id"].isin(_active(timelines, n_events)).to_numpy(dtype=bool)
@@ -112,7 +115,8 @@ def with_identities(
         n_direct=n_direct,
         n_email=n_email,
         n_mapped=n_direct + n_email,
-        n_unmapped=per_campaign(recipients, ~np.isin(how, [DIRECT, EMAIL])),
+        n_unmapped=per_campaign(recipients, ~np.isin(how, [DIRECT, EMAIL, UNRESOLVED])),
+        n_unresolved=n_unresolved,
         n_measured=n_measured,
         n_same_person=n_direct + n_email - n_measured,
         n_never_seen=per_campaign(measured["campaign_id"], is_new),
@@ -123,6 +127,12 @@ def positions(table: pd.Series, values: pd.Series) -> Int64:
     """Return where each value stands in a table of distinct ones, -1 where it does not."""
     found: Int64 = pd.Index(table).get_indexer(pd.Index(values)).astype(np.int64)
     return found
+
+
+def _ways(users: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.str_]:
+    """Return how the user of each row was mapped."""
+    how = users["mapped_by"].to_numpy(dtype=str)
+    return how[positions(users["user_id"], rows["user_id"])]
 
 
 def _cells(assigned: Assigned, users: pd.DataFrame, rows: pd.DataFrame) -> tuple[Int64, pd.Index]:

@@ -30,6 +30,8 @@ from pages.parts.jobs import Jobs, View
 from pages.parts.measured import Measured, Read
 
 T = TypeVar("T")
+_PARTIAL_SECONDS = 5 * 60.0
+"""The same where a part could not be had; the sources may answer again."""
 _FRESH_SECONDS = 15 * 60.0
 """Live data older than this is read again in the background while the old is shown."""
 _WIRING = threading.Lock()
@@ -257,6 +259,9 @@ def _recent(settings: Settings) -> tuple[Hashable, View[Read]]:
     """Return what there is of the last days, which every visit begins with."""
     key = ("recent", fingerprint(settings))
     max_age = None if settings.is_demo else _FRESH_SECONDS
+    known = _jobs().look(key).result
+    if known is not None and known.loaded.is_partial:
+        max_age = _PARTIAL_SECONDS
     return key, _jobs().view(key, partial(_read_recent, settings), max_age=max_age)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 
 import core
-from core import outputs
+from core import outputs, partial
 from core.publish import formats, words
 from core.publish import tables as writers
 from core.publish.workbook import workbook_bytes
@@ -174,6 +174,10 @@ def about(screen: Screen) -> dict[str, str]:
     """Return what a reader of a file has to know, line by line."""
     choices, loaded, lengths = screen.choices, screen.loaded, screen.rules.lengths
     return {
+        **{
+            f"Missing {place}": said
+            for place, said in enumerate(partial.sentences(loaded, screen.chosen.campaigns), 1)
+        },
         "Source": f"{loaded.wiring.label}; activity: {loaded.source_label}",
         "Data until": formats.instant(loaded.span.as_of, screen.zone),
         "Sends": f"{screen.period.text}, days of {screen.zone}",

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from pandas.io.formats.style import Styler
 
+from core import partial
 from core.publish import formats, words
 from core.publish.figures_pages import untitled
 from core.publish.theme import COLOURS, EXPORT_CONFIG, ThemeName
@@ -84,6 +85,18 @@ def source(screen: Screen) -> None:
         f"{formats.confidence(screen.choices.confidence_level)} intervals",
     ]
     st.caption(" · ".join(plain(text) for text in said if text))
+    missing = partial.sentences(loaded, screen.chosen.campaigns)
+    if missing:
+        _incomplete(missing)
+
+
+def _incomplete(sentences: Sequence[str]) -> None:
+    """Draw what could not be had, on every page, before any number."""
+    first = (
+        "**Partial: part of the data could not be read, and nothing is shown that rests on it.**"
+    )
+    listed = "\n".join(f"- {plain(sentence)}" for sentence in sentences)
+    st.warning(f"{first}\n\n{listed}", icon=":material/incomplete_circle:")
 
 
 def finding(sentence: str) -> None:

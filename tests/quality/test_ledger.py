@@ -35,3 +35,14 @@ def test_mapping_ledger_without_campaigns_has_no_shares():
     assert ledger["n"].sum() == 0
     assert ledger["share"].isna().all()
     assert math.isnan(mapped_share(campaigns({})))
+
+
+def test_mapping_ledger_names_what_could_not_be_read_only_where_there_was_such():
+    steps = mapping_ledger(campaigns({"n_delivered": 5}))["step"].tolist()
+    assert "unresolved" not in steps
+    table = campaigns(
+        {"n_delivered": 9, "n_unresolved": 3, "n_direct": 6, "n_measured": 6, "n_incomplete": 2}
+    )
+    ledger = mapping_ledger(table).set_index("step")
+    assert ledger.loc["unresolved", ["n", "share"]].tolist() == [3, 3 / 9]
+    assert ledger.loc["incomplete", ["n", "share"]].tolist() == [2, 2 / 6]

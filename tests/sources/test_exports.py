@@ -213,3 +213,20 @@ def test_totals_count_distinct_uuids(tmp_path):
     source, _ = fetched(tmp_path)
     totals: pd.DataFrame = source.totals(EVENTS)
     assert totals[["event", "n"]].to_numpy().tolist() == [["$pageview", 2]]
+
+
+def test_fetch_from_an_export_that_ended_early_names_the_hole(tmp_path):
+    rows = [event(f"e{i}", f"d{i % 7}", hours=i / 2) for i in range(10 * 24)]  # five days
+    write(tmp_path / "events" / "a.parquet", rows)
+    source = ExportSource(Events(path=str(tmp_path / "events")))
+    (hole,) = source.fetch(PERIOD, EVENTS, on_progress=silent).holes
+    assert (hole.start, hole.end) == (to_ms(rows[-1]["timestamp"]) + 1, PERIOD.end)
+    assert "2026-09-05 23:30" in hole.why
+    until_then = Period(PERIOD.start, to_ms(T + timedelta(days=5)))
+    assert source.fetch(until_then, EVENTS, on_progress=silent).holes == ()
+
+
+def test_fetch_of_few_events_takes_silence_for_what_it_is(tmp_path):
+    write(tmp_path / "events" / "a.parquet", [event(f"e{i}", "d", hours=5.0 * i) for i in range(9)])
+    source = ExportSource(Events(path=str(tmp_path / "events")))
+    assert source.fetch(PERIOD, EVENTS, on_progress=silent).holes == ()

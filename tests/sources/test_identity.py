@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from core.activity.source import Usage, silent
+from core.errors import PostHogBusy, PostHogDenied
 from core.sources.identity import BATCH, match_users
 
 
@@ -100,3 +101,42 @@ def test_match_users_reports_progress_to_the_end():
 def test_match_users_treats_empty_text_as_missing():
     identity = matched(users(("1", "", "")), Directory())
     assert identity.users["mapped_by"].tolist() == ["unmapped"]
+
+
+class Moody(Directory):
+    """Fails some of its batches."""
+
+    def __init__(self, *args, fails, error=PostHogBusy, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._fails, self._error = fails, error
+
+    def persons_of(self, distinct_ids):
+        found = super().persons_of(distinct_ids)
+        if len(self.asked) in self._fails:
+            raise self._error("It is busy. Try again later.")
+        return found
+
+
+def test_match_users_of_a_failed_batch_are_unresolved_and_the_others_mapped():
+    ids = [f"u{i:04}" for i in range(2 * BATCH)]
+    people = users(*[(i, i, None) for i in ids])
+    source = Moody([(i, f"p-{i}") for i in ids], fails={2})
+    found = matched(people, source)
+    assert found.n_unresolved == BATCH
+    assert found.why == "It is busy. Try again later."
+    first, second = found.users.iloc[:BATCH], found.users.iloc[BATCH:]
+    assert (first["person_id"] == "p-" + first["user_id"]).all()
+    assert second["person_id"].isna().all()
+    assert set(second["mapped_by"]) == {"unresolved"}
+
+
+def test_match_users_raises_where_nobody_could_be_looked_up():
+    with pytest.raises(PostHogBusy, match="busy"):
+        matched(users(("a", "d-a", None)), Moody(fails={1}))
+
+
+def test_match_users_that_is_denied_stops():
+    ids = [f"u{i:04}" for i in range(2 * BATCH)]
+    source = Moody(fails={2}, error=PostHogDenied)
+    with pytest.raises(PostHogDenied):
+        matched(users(*[(i, i, None) for i in ids]), source)

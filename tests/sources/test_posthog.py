@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.activity.source import Activity, Period, Usage
+from core.activity.source import Activity, Hole, Period, Usage
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR, Timelines
 from core.errors import PostHogBusy, PostHogDenied, QueryTooBig
@@ -418,18 +418,43 @@ def test_fetch_that_loses_rows_is_never_partial(rig: Rig, world: World) -> None:
     )
 
 
-def test_fetch_that_fails_keeps_what_it_has(rig: Rig, world: World) -> None:
+def _outside(rows: pd.DataFrame, holes: Sequence[Hole]) -> pd.DataFrame:
+    """Return the rows whose instant lies in no hole."""
+    inside = [(rows["instant"] >= hole.start) & (rows["instant"] < hole.end) for hole in holes]
+    return rows[~np.logical_or.reduce(inside)].reset_index(drop=True)
+
+
+def test_fetch_that_fails_in_part_names_the_holes_and_keeps_the_rest(
+    rig: Rig, world: World
+) -> None:
     period = Period(NOW - 38 * MS_PER_DAY, NOW)
     rig.posthog.script([{"delay": 0}, {"delay": 0}, {"delay": 0}])
-    rig.posthog.script([{"status": 503, "body": {}, "repeat": 5 * 3}])
-    with pytest.raises(PostHogBusy, match="kept"):
-        rig.fetch(period)
-    answered = sum(request["status"] == 200 for request in rig.asked())
-    assert 3 <= answered < 6
-    pd.testing.assert_frame_equal(
-        _rows(rig.fetch(period).timelines), world.expected(period, EVENTS)
+    rig.posthog.script([{"status": 503, "body": {}, "repeat": 5 * 3, "match": "codes"}])
+    activity = rig.fetch(period)
+    assert activity.holes
+    assert all(period.start <= hole.start < hole.end <= period.end for hole in activity.holes)
+    assert all("kept" in hole.why for hole in activity.holes)
+    answered = sum(
+        request["status"] == 200 and "codes" in request["query"] for request in rig.asked()
     )
-    assert len(rig.asked()) == 6 - answered
+    assert 3 <= answered < 6
+    expected = world.expected(period, EVENTS)
+    left = _outside(expected, activity.holes)
+    pd.testing.assert_frame_equal(_rows(activity.timelines), left)
+    assert len(left) < len(expected)
+    again = Rig(rig.posthog, rig.folder)  # as a later run, that nothing holds back
+    whole = again.fetch(period)
+    assert whole.holes == ()
+    pd.testing.assert_frame_equal(_rows(whole.timelines), expected)
+    slices = [request for request in rig.asked() if "codes" in request["query"]]
+    assert len(slices) == 6 - answered
+    again.close()
+
+
+def test_fetch_of_which_nothing_could_be_had_is_an_error(rig: Rig) -> None:
+    rig.posthog.script([{"status": 503, "body": {}, "repeat": 0}])
+    with pytest.raises(PostHogBusy, match="kept"):
+        rig.fetch(Period(NOW - 38 * MS_PER_DAY, NOW))
 
 
 def test_fetch_that_is_not_allowed_stops_at_once(rig: Rig) -> None:
