@@ -102,10 +102,13 @@ def _extents(loaded: Loaded) -> tuple[Int64, Int64]:
 def _affected(campaigns: pd.DataFrame) -> str:
     names = list(campaigns["name"][campaigns["status"] == INCOMPLETE])
     if not names:
-        return "No campaign shown rests on it; methods that need the whole period are left out."
+        return "No campaign shown rests on it, but methods that need the whole period are left out."
     listed = "; ".join(names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return f"Withheld for that reason: {len(names):,} campaigns ({listed}{more})."
+    return (
+        f"Withheld for that reason: {len(names):,} campaigns ({listed}{more}), and of the others "
+        "those methods that need the whole period."
+    )
 
 
 def _stretch(hole: Hole) -> str:

@@ -1,5 +1,6 @@
 """Part of the data missing: what rests on it is withheld and named, the rest is as it would be."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -130,8 +131,27 @@ def test_numbers_of_the_others_are_as_without_the_hole(whole, part):
 def test_methods_that_need_the_whole_period_are_left_out(part):
     _, results, _ = part
     rows = results.lifts[results.lifts["method"].isin(["joint", "window", "self_control"])]
-    assert rows["effect_size"].isna().all()
+    assert rows["effect_size"].isna().all()  # the hole lies before every campaign
     assert not (rows["status"] == "ok").any()
+
+
+def test_methods_that_look_back_stand_where_nothing_before_is_missing(root, whole):
+    loaded, results = whole
+    end = Hole(start=to_ms(AS_OF) - 1, end=to_ms(AS_OF), why=WHY)
+    later = measure(dataclasses.replace(loaded, holes=(end,)), RULES)
+    ended = results.campaigns["last_delivered_at"] + pd.Timedelta(hours=48) < AS_OF
+    ids = results.campaigns["campaign_id"][ended & (later.campaigns["status"] != "incomplete")]
+    both = [
+        found.lifts[found.lifts["campaign_id"].isin(ids) & (found.lifts["method"] == "window")]
+        for found in (results, later)
+    ]
+    assert len(both[1])
+    assert (both[1]["status"] != "incomplete").all()
+    pd.testing.assert_frame_equal(
+        both[1][[*KEYS, "effect_size", "status"]], both[0][[*KEYS, "effect_size", "status"]]
+    )
+    joint = later.lifts[later.lifts["method"] == "joint"]
+    assert joint["effect_size"].isna().all()
 
 
 def test_layers_pool_complete_campaigns_only(part):

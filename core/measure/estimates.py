@@ -35,6 +35,8 @@ NEGATIVE_CONTROL = "negative_control"
 FEWEST_CHECKS = 10
 """Placebo estimates (campaigns x dates) below which their spread is too uncertain to act on."""
 _THREADS = 2
+_LOOKING_BACK = (SELF_CONTROL, WINDOW)
+"""Methods that look further back than the windows a campaign needs anyway."""
 _ONE_BY_ONE = (HOLDOUT, COMPARISON, SELF_CONTROL, WINDOW)
 
 
@@ -82,10 +84,8 @@ def estimate(
             HOLDOUT: first, COMPARISON: second, SELF_CONTROL: self_control(study, campaign),
             WINDOW: window(study, campaign),
         }  # fmt: skip
-        if len(study.holes):  # they look further back than the campaign's own windows
-            found |= {
-                method: withheld(study, campaign, method) for method in (SELF_CONTROL, WINDOW)
-            }
+        if _has_hole_before_end(study, campaign):
+            found |= {method: withheld(study, campaign, method) for method in _LOOKING_BACK}
         return found, placebos_of(study, campaign)
 
     by_campaign = []
@@ -108,6 +108,13 @@ def estimate(
     return Estimates(
         study=study, contrasts=contrasts, placebos=placebos, se_scales=_scales(study, placebos)
     )
+
+
+def _has_hole_before_end(study: Study, campaign: int) -> bool:
+    """Return whether anything between the first instant read and a campaign's end is missing."""
+    last = study.pushed(campaign).instants.max(initial=study.data_since)
+    end = np.array([last + study.panel.lengths.post_ms])
+    return bool(study.holes.touch(np.array([study.data_since]), end).any())
 
 
 def withheld(study: Study, campaign: int, method: str) -> Contrast:
