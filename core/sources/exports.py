@@ -285,8 +285,8 @@ def _not_exported(
         return ()
     why = (
         f"The exported events end at {_instant(last):%Y-%m-%d %H:%M} UTC, where about "
-        f"{expected:,.0f} more are to be expected. Export the days since, or look from the "
-        "export's end with --as-of."
+        f"{expected:,.0f} more are to be expected. Export the days since; as of the export's end "
+        "everything is there."
     )
     return (Hole(start=max(last + 1, period.start), end=period.end, why=why),)
 
