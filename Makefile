@@ -6,7 +6,7 @@ HOST := 127.0.0.1
 PORT ?= 8501
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-header
 
-.PHONY: run test lint types unit install install-dev browser lock bench clean
+.PHONY: run test lint types unit install install-dev browser lock bench faults clean
 .DELETE_ON_ERROR:
 
 run: install
@@ -25,7 +25,7 @@ types: install-dev
 
 # the estimators use both cores themselves; a second thread of each matrix product only waits
 unit: install-dev browser
-	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -57,6 +57,10 @@ lock:
 
 bench: install-dev
 	$(PY) -m benchmarks.speed
+
+# everything that is done to the data layer on purpose; some 40 minutes, `--quick` takes two
+faults: install-dev browser
+	OPENBLAS_NUM_THREADS=1 $(PY) -m tests.faults --write docs/faults.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

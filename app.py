@@ -1,4 +1,4 @@
-"""Pushlift's dashboard: page config, navigation, shared filters; nothing else."""
+"""Pushlift's dashboard: page config, who may look, navigation, shared filters; nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import filters, guard
+from core import logs
+from pages.parts import access, filters, guard
 from pages.parts.data import settings_or_none
 
 # An own icon: those of Streamlit's sets are fetched from elsewhere.
@@ -64,12 +65,25 @@ HOME = st.Page(
     visibility="hidden",
 )  # fmt: skip
 
+SIGN_OUT = st.Page(
+    access.sign_out, title="Sign out", icon=":material/logout:", url_path="sign-out"
+)  # fmt: skip
+
+settings = settings_or_none()
+logs.configure(settings, secrets=access.secrets())
+visitor = access.gate(settings)
+if not visitor.is_open:
+    # without any navigation Streamlit would list the files below pages/
+    st.navigation([*PAGES.values(), HOME], position="hidden")
+    access.ask_and_stop(visitor, wanted=guard.wanted())
+if guard.is_new():
+    guard.resume(access.remembered())
 # Filters come before the navigation: drawn after it, they may put themselves into the address one
 # step later than the page does, and going back from a campaign would end between the two.
-settings = settings_or_none()
 if settings is not None and not guard.is_passing_through():
     filters.draw(settings)
-page = st.navigation([*PAGES.values(), HOME], position="top")
+menu = [SIGN_OUT] if visitor.kind == "admitted" else []
+page = st.navigation([*PAGES.values(), *menu, HOME], position="top")
 guard.onward(PAGES)
 guard.tidy(page)
 page.run()

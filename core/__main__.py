@@ -1,8 +1,9 @@
-"""The command line: python -m core analyze | check | demo."""
+"""The command line: python -m core analyze | check | demo | download."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -11,9 +12,11 @@ from zoneinfo import ZoneInfo
 import click
 from pydantic import ValidationError
 
+from core import downloading, logs
 from core.check import check_all
 from core.connect import Wiring, wire
 from core.demo import World, read_demo, write_demo
+from core.downloading import Dates
 from core.errors import ConfigError, PushliftError
 from core.loading import load
 from core.measure.panel import Rules
@@ -25,6 +28,7 @@ from core.publish.files import write_all
 from core.settings import Analysis, Settings, read_settings
 from core.span import span_of
 
+_LOG = logging.getLogger(__name__)
 DONE, PARTIAL, NOTHING = 0, 1, 2
 _WORLD = World()
 _SETTINGS = click.option(
@@ -94,7 +98,7 @@ def analyze(
 ) -> None:
     """Measure every campaign of a period and write the results."""
     report = Reporter(sys.stderr)
-    wiring = wire(_with_choices(read_settings(settings_file), choices), report)
+    wiring = wire(_with_choices(_settings(settings_file), choices), report)
     zone = wiring.settings.analysis.timezone
     now = as_of or wiring.default_as_of
     now = now if now.tzinfo else now.replace(tzinfo=ZoneInfo(zone))
@@ -119,7 +123,7 @@ def analyze(
 def check(context: click.Context, settings_file: Path | None) -> None:
     """Try every connection, permission, table and event name."""
     report = Reporter(sys.stderr)
-    wiring = wire(read_settings(settings_file), report)
+    wiring = wire(_settings(settings_file), report)
     click.echo(f"Checking {wiring.label}")
     worst = DONE
     for item in check_all(wiring, report):
@@ -155,6 +159,42 @@ def demo(out: Path, users: int, days: int, seed: int) -> None:
     )
 
 
+@cli.command()
+@_SETTINGS
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR")
+@click.option("--since", callback=_day, metavar="DATE", help="First day of sends.")
+@click.option("--until", callback=_day, metavar="DATE", help="First day no longer in it.")
+@click.option(
+    "--persons-since",
+    callback=_day,
+    metavar="DATE",
+    help="Persons changed since then too; default: since the first event.",
+)
+@click.pass_context
+def download(
+    context: click.Context,
+    settings_file: Path | None,
+    out: Path,
+    since: date | None,
+    until: date | None,
+    persons_since: date | None,
+) -> None:
+    """Fetch events and persons from PostHog, a week at a time, to be read as an export."""
+    report = Reporter(sys.stderr)
+    dates = Dates(since=since, until=until, persons_since=persons_since)
+    done = downloading.download(_settings(settings_file), out, dates, on_progress=report)
+    report.close()
+    click.echo(downloading.in_words(done, out))
+    context.exit(PARTIAL if done.failed else DONE)
+
+
+def _settings(file: Path | None) -> Settings:
+    """Return the settings, once the log knows what must never stand in it."""
+    settings = read_settings(file)
+    logs.configure(settings)
+    return settings
+
+
 def _with_choices(settings: Settings, choices: dict[str, float | str | None]) -> Settings:
     """Return settings with what the command line says put over their analysis section."""
     given = {name: value for name, value in choices.items() if value is not None}
@@ -179,7 +219,7 @@ def _rules(wiring: Wiring) -> Rules:
 
 def main() -> int:
     """Run the command line and return its exit status."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    logs.configure()
     try:
         return int(cli.main(prog_name="python -m core", standalone_mode=False) or DONE)
     except click.ClickException as error:
@@ -188,6 +228,14 @@ def main() -> int:
         click.echo(f"Error: {error}", err=True)
     except click.Abort:
         click.echo("Stopped. Nothing was written.", err=True)
+    except Exception:  # noqa: BLE001 - the boundary: a crash must not end as "partial" does
+        incident = secrets.token_hex(4)
+        _LOG.exception("Incident %s", incident)
+        click.echo(
+            f"Error: Something went wrong inside Pushlift (incident {incident}); the line of the "
+            "log above says where. Nothing was written.",
+            err=True,
+        )
     return NOTHING
 
 

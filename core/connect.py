@@ -76,4 +76,6 @@ def open_activity(settings: Settings) -> ActivitySource:
         return ExportSource(settings.events)
     if settings.posthog is None:
         raise AssertionError("wire() names a source of activity before this is called")
-    return PostHogSource(settings.posthog, Store(settings.cache.dir / "activity"))
+    cache = settings.cache
+    store = Store(cache.dir / "activity", size_limit=cache.size_mb * 1024**2)
+    return PostHogSource(settings.posthog, store, folder=cache.dir / "pace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from core import logs
 from core.activity.source import (
     Activity,
     ActivitySource,
@@ -31,6 +33,8 @@ from core.sources.identity import Identity, match_users
 from core.sources.pushes import read_push_rows
 from core.sources.recipients import by_person, everybody, users_of, with_identities
 from core.span import Span, to_ms
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,6 +130,10 @@ def load(
         activity = early.result() if early else fetched(on_progress)
         with _timed(seconds, "identity"):
             identity = _identify(assigned, source, activity.seen, on_progress)
+    logs.note(
+        _LOG, "Sources read", requests=source.usage.requests, errors=source.usage.errors,
+        holes=len(activity.holes), n_unresolved=identity.n_unresolved,
+    )  # fmt: skip
     with _timed(seconds, "timelines"):
         timelines = activity.timelines.renamed(identity.renames)
         recipients = by_person(assigned, identity.users)

@@ -17,6 +17,7 @@ from core.frames import LAYERS
 from core.loading import Loaded
 from core.measure.panel import Rules
 from core.pipeline import Results, window_counts
+from core.private import shareable
 from core.publish import beside, formats, words
 from core.publish.files import Writer
 from core.publish.tables import analysis_json
@@ -106,7 +107,7 @@ def files(loaded: Loaded, results: Results) -> dict[str, Writer]:
         campaigns=results.campaigns,
         lifts=results.lifts,
         layers=results.layers,
-        window_counts=window_counts(loaded, results),
+        window_counts=shareable(window_counts(loaded, results), loaded.wiring.settings),
         analysis=analysis(loaded, results, results.rules),
         metrics=results.panel.metric_names,
     )

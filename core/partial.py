@@ -106,8 +106,8 @@ def _affected(campaigns: pd.DataFrame) -> str:
     listed = "; ".join(names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return (
-        f"Withheld for that reason: {len(names):,} campaigns ({listed}{more}), and of the others "
-        "those methods that need the whole period."
+        f"Withheld for that reason: {len(names):,} campaign{'s' if len(names) > 1 else ''} "
+        f"({listed}{more}), and of the others those methods that need the whole period."
     )
 
 

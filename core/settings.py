@@ -6,12 +6,15 @@ environment variables above it. Nothing configured means the demo; half configur
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -51,7 +54,13 @@ DEFAULT_METRICS = {
     "wishlist_adds": ["PDP add to wishlist"],
     "trade_machine_clicks": ["Trade machine clicked"],
 }
-_SECTIONS = ("database", "posthog", "events", "automations", "cache", "analysis", "metrics")
+POSTHOG_HOSTS = ("us.posthog.com", "eu.posthog.com", "app.posthog.com")
+_SECTIONS = (
+    "database", "posthog", "events", "automations", "cache", "analysis", "metrics", "access",
+    "log", "export",
+)  # fmt: skip
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
+_SHORTEST_KEY = 16
 
 
 def _known_zone(name: str) -> str:
@@ -103,6 +112,8 @@ class Database(_Section):
     """Zone of timestamps that carry none; without it they are refused."""
     connect_timeout: int = Field(default=15, ge=1, le=300)
     statement_timeout: int = Field(default=120, ge=1)
+    read_timeout: int = Field(default=900, ge=1)
+    """Seconds the whole reading of pushes may take, every try included."""
 
     @field_validator("url")
     @classmethod
@@ -129,6 +140,10 @@ class PostHog(_Section):
     slice_days: int = Field(default=7, ge=1, le=31)
     settle_hours: int = Field(default=72, ge=0)
     """A slice that ended longer before it was fetched is never fetched again."""
+    allowed_hosts: tuple[Name, ...] = POSTHOG_HOSTS
+    """Who may be sent the key, besides this machine."""
+    download_hosts: tuple[Name, ...] = ("amazonaws.com", "posthog.com")
+    """Ends of the names of hosts that files of an export may come from."""
 
     @field_validator("host")
     @classmethod
@@ -136,13 +151,32 @@ class PostHog(_Section):
         parts = urlsplit(host.strip())
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("is not an address such as https://us.posthog.com")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("must start with https://, so that the key is not sent in the clear")
-        if parts.username or parts.path.strip("/") or parts.query:
+        if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("must be the bare address, such as https://us.posthog.com")
         if parts.hostname.endswith(".i.posthog.com"):
             raise ValueError("is the ingestion address; read from it without the '.i'")
+        if not _has_port_or_none(parts):
+            raise ValueError("has a port that is no number")
         return f"{parts.scheme}://{parts.netloc}"
+
+    @model_validator(mode="after")
+    def _is_allowed(self) -> PostHog:
+        name = urlsplit(self.host).hostname or ""
+        if not _is_known(name, self.allowed_hosts):
+            raise ValueError(
+                f"host is {name}, which is none of {', '.join(POSTHOG_HOSTS)}; if that is your "
+                f'own PostHog, add allowed_hosts = ["{name}"], so that the key goes nowhere else'
+            )
+        return self
+
+    @field_validator("download_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not _DOMAIN.fullmatch(one.strip()) or "." not in one for one in hosts):
+            raise ValueError("holds what is no end of a name such as amazonaws.com, without *")
+        return tuple(one.strip().lower() for one in hosts)
 
     @field_validator("api_key")
     @classmethod
@@ -164,6 +198,68 @@ class Folder(_Section):
     """A section that names one folder."""
 
     dir: Path
+
+
+class Cache(Folder):
+    """Where answers are kept between runs."""
+
+    dir: Path = Path("cache")
+    size_mb: int = Field(default=4096, ge=1)
+    """What answers may take up; those read least recently go first."""
+
+
+class Access(_Section):
+    """Who may see the dashboard, once signed in; without this section everybody who reaches it."""
+
+    emails: tuple[Name, ...] = ()
+    domains: tuple[Name, ...] = ()
+    """What stands after the last @, exactly: example.com does not admit sub.example.com."""
+    is_verified_only: bool = True
+    """Whether the provider has to say that it verified the address; some never say either."""
+    hours: int = Field(default=12, ge=1, le=24 * 30)
+    """How long a sign-in holds."""
+
+    @field_validator("emails")
+    @classmethod
+    def _are_addresses(cls, emails: tuple[str, ...]) -> tuple[str, ...]:
+        if any(" " in one or not all(one.strip().rpartition("@")) for one in emails):
+            raise ValueError("holds what is no address such as someone@example.com")
+        return tuple(one.strip() for one in emails)
+
+    @field_validator("domains")
+    @classmethod
+    def _are_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not _DOMAIN.fullmatch(one.strip()) for one in domains):
+            raise ValueError("holds what is no domain such as example.com, without @ or *")
+        return tuple(one.strip() for one in domains)
+
+    @model_validator(mode="after")
+    def _admits_somebody(self) -> Access:
+        if not (self.emails or self.domains):
+            raise ValueError("admits nobody; name emails or domains, or remove the section")
+        return self
+
+
+class Log(_Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
+class Export(_Section):
+    """What files tell of people."""
+
+    person_ids: Literal["plain", "hashed"] = "plain"
+    """Ids that hold an e-mail are hashed in any case."""
+    key: SecretStr | None = None
+    """What ids are hashed with; a file in the cache folder, made once, where left out."""
+
+    @field_validator("key")
+    @classmethod
+    def _is_long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < _SHORTEST_KEY:
+            raise ValueError(f"is shorter than {_SHORTEST_KEY} characters; make a random one")
+        return key
 
 
 class Analysis(_Section):
@@ -190,7 +286,10 @@ class Settings(BaseSettings):
     posthog: PostHog | None = None
     events: Events | None = None
     automations: Folder = Folder(dir=Path(".automations"))
-    cache: Folder = Folder(dir=Path("cache"))
+    cache: Cache = Cache()
+    access: Access | None = None
+    log: Log = Log()
+    export: Export = Export()
     analysis: Analysis = Analysis()
     metrics: dict[str, list[Name]] = DEFAULT_METRICS
 
@@ -275,7 +374,7 @@ def read_settings(file: Path | None = None) -> Settings:
     origin = str(path) if content else "the settings"
     known = {key: value for key, value in content.items() if key in _SECTIONS}
     try:
-        return Settings(**known)
+        settings = Settings(**known)
     except ValidationError as error:
         raise ConfigError(_in_words(error, origin)) from None  # the cause would print secrets
     except ValueError as error:  # an environment variable that is not JSON where it must be
@@ -283,6 +382,19 @@ def read_settings(file: Path | None = None) -> Settings:
             f"A {ENV_PREFIX}* environment variable cannot be read: {type(error).__name__}. "
             'Lists are written as JSON, such as ["Trade Confirmed"].'
         ) from None
+    _refuse_misspelt(content, origin)
+    return settings
+
+
+def _refuse_misspelt(content: dict[str, Any], origin: str) -> None:
+    """Refuse sections that nearly have a name of ours: [acces] would leave everything open."""
+    for name in set(content) - set(_SECTIONS):
+        meant = difflib.get_close_matches(name.lower(), _SECTIONS, n=1, cutoff=0.8)
+        if meant:
+            raise ConfigError(
+                f"Settings ({origin}): {name} is not a section; write [{meant[0]}], or give it "
+                "another name."
+            )
 
 
 def _env_names_file() -> bool:
@@ -314,7 +426,19 @@ def _in_words(error: ValidationError, origin: str) -> str:
     return f"Settings ({origin}): {'; '.join(said)}."
 
 
-def _is_loopback(hostname: str) -> bool:
+def _is_known(name: str, allowed: Sequence[str]) -> bool:
+    return is_loopback(name) or name in {host.lower() for host in allowed}
+
+
+def _has_port_or_none(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def is_loopback(hostname: str) -> bool:
+    """Say whether a host name is this machine's own."""
     if hostname == "localhost":
         return True
     try:
@@ -325,11 +449,15 @@ def _is_loopback(hostname: str) -> bool:
 
 __all__ = [
     "DEFAULT_METRICS",
+    "Access",
     "Analysis",
     "Database",
     "Events",
+    "Export",
+    "Log",
     "Outliers",
     "PostHog",
     "Settings",
+    "is_loopback",
     "read_settings",
 ]

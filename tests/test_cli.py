@@ -190,7 +190,7 @@ def test_bad_arguments_are_said_and_nothing_is_written(tmp_path, arguments, said
 BROKEN = {
     "no database file": ("pushes.sqlite", "gone.sqlite", "gone.sqlite"),
     "no events": ("events/**", "elsewhere/**", "events.path"),
-    "no database": ("[database]", "[databass]", "database.url"),
+    "no database": ("[database]", "[databass]", "[database]"),
     "unknown zone": ("min_recipients = 5", 'timezone = "Moon"', "analysis.timezone"),
 }
 
@@ -261,3 +261,21 @@ def test_analyze_of_an_export_that_ended_early_is_partial_and_names_what_is_miss
     own = lifts["campaign_id"].isin(withheld)
     assert lifts["effect_size"][own].isna().all()
     assert lifts["effect_size"][~own].notna().any()
+
+
+def test_crash_ends_as_nothing_computed_with_an_incident_that_the_log_names():
+    crashing = (
+        "import core.__main__ as program\n"
+        "def crash(file): raise ZeroDivisionError('row of ann@example.com')\n"
+        "program._settings = crash\n"
+        "import sys; sys.argv = ['core', 'check']; sys.exit(program.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", crashing], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    logged, said = done.stderr.splitlines()
+    incident = json.loads(logged)["message"].removeprefix("Incident ")
+    assert "ZeroDivisionError" in json.loads(logged)["exception"]
+    assert incident in said
+    assert "ann@" not in done.stderr

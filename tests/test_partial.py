@@ -192,7 +192,7 @@ def test_files_and_summary_say_what_is_missing(part, tmp_path):
     said = summary(loaded, results)
     assert f"{since:%Y-%m-%d %H:%M}" in said
     assert WHY in said
-    assert f"{len(lacking(results))} campaigns" in said
+    assert f"{len(lacking(results))} campaign" in said
 
 
 def test_described_of_everything_is_not_partial(whole):

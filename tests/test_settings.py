@@ -126,3 +126,36 @@ def test_read_settings_negative_control_must_be_another_metric(tmp_path):
         '[analysis]\nnegative_control = "logins"\n[metrics]\ntrades = ["Trade"]\nlogins = ["L"]\n'
     )
     assert read_settings(path).analysis.negative_control == "logins"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["https://ph.example.com", "https://us.posthog.com.example.com", "https://evil.com/",
+     "https://xus.posthog.com", "https://us.posthog.com.", "https://posthog.com"],
+)  # fmt: skip
+def test_read_settings_refuses_hosts_nobody_listed(written, host):
+    with pytest.raises(ConfigError, match=r"none of us\.posthog\.com.*add allowed_hosts = \["):
+        read_settings(written(WHOLE.replace("https://us.posthog.com", host)))
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("https://us.posthog.com@evil.com", "bare address"),
+        ("https://us.posthog.com#@evil.com", "bare address"),
+        ("https://:pw@us.posthog.com", "bare address"),
+        ("https://us.posthog.com:x", "port"),
+        ("https://us.posthog.com:99999", "port"),
+        (r"https://us.posthog.com\\@evil.com", "bare address"),
+        (r"https://evil.com\\.us.posthog.com", "none of us.posthog.com"),
+    ],
+)
+def test_read_settings_refuses_hosts_that_only_look_listed(written, host, said):
+    with pytest.raises(ConfigError, match=said):
+        read_settings(written(WHOLE.replace("https://us.posthog.com", host)))
+
+
+def test_read_settings_accepts_a_host_of_ones_own_that_is_listed(written):
+    text = WHOLE.replace("https://us.posthog.com", "https://ph.example.com:8443")
+    text = text.replace("project_id", 'allowed_hosts = ["PH.example.com"]\nproject_id')
+    assert read_settings(written(text)).posthog.host == "https://ph.example.com:8443"

@@ -59,8 +59,34 @@ def exploded(table: pa.Table) -> tuple[pd.Series, pd.Series]:
     return _text(person), _text(lists.flatten())
 
 
+class Told(NamedTuple):
+    """A table of people, and the instant at which they were so (milliseconds since 1970 UTC)."""
+
+    people: pa.Table
+    at: int
+
+
+def disputed(pieces: Sequence[Piece], within_ms: int) -> list[str]:
+    """Return the distinct ids that slices give to several persons, and cannot say who is right.
+
+    Slices that were asked for together saw a merge between them in no known order.
+
+    Args:
+        pieces: Slices in any order.
+        within_ms: How far apart two slices must have been fetched to be in a known order.
+    """
+    met = [_evidence(piece.rows, piece.use.slice.fetched_at) for piece in pieces]
+    pairs = pd.concat([_evidence(PEOPLE.empty_table(), 0), *met], ignore_index=True)
+    pairs = pairs.sort_values("at", kind="stable")
+    pairs = pairs.drop_duplicates(["distinct_id", "person_id"], keep="last")
+    pairs = pairs[pairs["distinct_id"].duplicated(keep=False)]
+    latest = pairs.groupby("distinct_id")["at"].transform("max")
+    late = pairs[pairs["at"] >= latest - within_ms]
+    return sorted(late["distinct_id"][late["distinct_id"].duplicated()].unique())
+
+
 def resolved(
-    pieces: Sequence[Piece], merged: pa.Table | None, merged_at: int
+    pieces: Sequence[Piece], told: Sequence[Told] = ()
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return who is who by the latest answers.
 
@@ -69,16 +95,15 @@ def resolved(
 
     Args:
         pieces: Slices in order of time.
-        merged: A table of people as they were at merged_at, or None.
-        merged_at: Milliseconds since 1970 UTC.
+        told: What was said of people besides.
 
     Returns:
         `distinct_id`, `person_id` with one row per distinct id of the pieces; and the person ids
         that stand in the pieces but are another's now, with that other's.
     """
     met = [_evidence(piece.rows, piece.use.slice.fetched_at) for piece in pieces]
-    told = [] if merged is None else [_evidence(merged, merged_at)]
-    everything = pd.concat([_evidence(PEOPLE.empty_table(), 0), *met, *told], ignore_index=True)
+    also = [_evidence(one.people, one.at) for one in told]
+    everything = pd.concat([_evidence(PEOPLE.empty_table(), 0), *met, *also], ignore_index=True)
     latest = everything.sort_values("at", kind="stable").drop_duplicates("distinct_id", keep="last")
     renames = _renames(everything, latest)
     seen = latest

@@ -1,30 +1,31 @@
 """Bytes kept in a folder between runs, never trusted: what is damaged is missing, never wrong.
 
-diskcache keeps them (keys and small values in SQLite, large values in files beside it). Its own
+diskcache writes them (keys and small values in SQLite, large values in files beside it). Its own
 reading of pickles, of keys that are pickles and of file names it finds in the database would let
 whoever can write the folder run code or read and remove files elsewhere (CVE-2025-69872), so
-all three are refused here. Every value carries a digest over its key and itself.
+all three are refused. Every value carries a digest over its key and itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import re
 import sqlite3
-import sys
+import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import diskcache
-from diskcache.core import MODE_BINARY, MODE_RAW
 
-if sys.platform != "win32":
-    import fcntl
+from core.activity import shelf, sweep
+from core.activity.shelf import DATABASE, PRIVATE_FILE, PRIVATE_FOLDER
+from core.activity.store_faults import FAILURES, is_damage, is_locked, reason
 
 T = TypeVar("T")
 
@@ -33,81 +34,11 @@ SIZE_LIMIT = 4 * 1024**3
 _SCHEMA = b"pushlift-store-1\n"
 _DIGEST_BYTES = 32
 _LOCK_SECONDS = 10
-_DATABASE = "cache.db"
-_VALUE_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
+"""How long to wait for a database that another process has locked."""
+_REST_SECONDS = 60.0
+"""How long to do without it then, rather than wait for it at every question."""
+_REBUILD_LOCK = "rebuild.lock"
 _SETTINGS = {*diskcache.DEFAULT_SETTINGS, "count", "size", "hits", "misses"}
-_FAILURES = (
-    OSError,
-    sqlite3.Error,
-    diskcache.Timeout,
-    # What diskcache runs into where its settings table or a column was altered:
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
-_CIRCUMSTANCES = {
-    sqlite3.SQLITE_AUTH,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_INTERRUPT,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_READONLY,
-}
-"""SQLite's codes for a full disk, a lock and the like, which say nothing about the file."""
-
-
-class _RefusedError(OSError):
-    """An entry that is not plain bytes in a file of its own; diskcache reports it as missing."""
-
-
-class _BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
-    """Writes and reads text keys and bytes values, nothing else."""
-
-    def put(self, key: str) -> tuple[str, bool]:
-        return key, True
-
-    def get(self, key: object, raw: object) -> str | None:
-        return key if raw and isinstance(key, str) else None
-
-    def store(
-        self,
-        value: bytes,
-        read: object,  # noqa: ARG002 - diskcache passes it
-        key: object = diskcache.UNKNOWN,
-    ) -> tuple[int, int, str | None, sqlite3.Binary | None]:
-        if len(value) < self.min_file_size:
-            return 0, MODE_RAW, None, sqlite3.Binary(value)
-        name, path = self.filename(key, value)
-        try:
-            self._write(path, iter((value,)), "xb")
-        except OSError:
-            self.remove(name)  # half a file would fill a full disk further
-            raise
-        return len(value), MODE_BINARY, name, None
-
-    def fetch(
-        self,
-        mode: object,
-        filename: object,
-        value: object,
-        read: object,  # noqa: ARG002
-    ) -> bytes:
-        if mode == MODE_RAW and isinstance(value, bytes):
-            return value
-        if mode == MODE_BINARY and _is_value_file(filename):
-            return Path(self._directory, str(filename)).read_bytes()
-        raise _RefusedError("not an entry of this store")
-
-    def remove(self, file_path: object) -> None:
-        if _is_value_file(file_path):
-            super().remove(file_path)
 
 
 class Store:
@@ -118,13 +49,22 @@ class Store:
     """
 
     def __init__(self, directory: Path, *, size_limit: int = SIZE_LIMIT) -> None:
-        """Open the folder, which is made for its owner alone where there is none."""
+        """Open the folder, which is made for its owner alone where there is none.
+
+        Args:
+            directory: The folder; nothing else should be kept in it.
+            size_limit: Bytes kept at most.
+        """
         self._directory = Path(directory)
         self._size_limit = size_limit
         self._lock = threading.RLock()
         self._notices: list[str] = []
         self._cache: diskcache.Cache | None = None
+        self._is_readable = False
+        self._rests_until = 0.0
+        self._database: os.stat_result | None = None
         self._open()
+        self._sweep()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -133,22 +73,25 @@ class Store:
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes under a key, or None where there are none that can be trusted."""
-        frame = self._try(lambda cache: cache.get(key), None)
+        frame = self._read(lambda folder, seconds: shelf.find(folder, seconds, key), default=None)
         if frame is None:
             return None
         value = _unframed(key, frame)
         if value is None:
-            self._try(lambda cache: cache.delete(key), None)
+            self._write(lambda cache: cache.delete(key))
+        elif self._cache is not None and not self._rests():
+            shelf.note_use(self._directory, key)
         return value
 
     def put(self, key: str, value: bytes, *, expire_seconds: float | None = None) -> None:
         """Keep bytes under a key, for good or for some seconds; on failure nothing is kept."""
         frame = b"".join((_SCHEMA, _digest(key, value), value))
-        self._try(lambda cache: cache.set(key, frame, expire=expire_seconds), None)
+        self._write(lambda cache: _set(cache, key, frame, expire_seconds))
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix, sorted; some may have expired."""
-        return self._try(lambda cache: _keys(cache, prefix), [])
+        found: list[str] = self._read(shelf.keys, default=[])
+        return [key for key in found if key.startswith(prefix)]
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -156,12 +99,14 @@ class Store:
 
         Where there is no folder to agree in, everybody holds it.
         """
-        held = self._held(name)
-        try:
+        with ExitStack() as held:
+            if self._cache is not None:
+                digest = hashlib.sha256(name.encode()).hexdigest()
+                try:
+                    held.enter_context(sweep.locked(self._directory / sweep.lock_name(digest)))
+                except OSError as error:
+                    self._failed(error)
             yield
-        finally:
-            if held is not None:
-                held.close()
 
     def close(self) -> None:
         """Close the database; afterwards nothing is kept and nothing found."""
@@ -169,76 +114,93 @@ class Store:
             if self._cache is not None:
                 self._cache.close()
             self._cache = None
+            self._is_readable = False
 
-    def _try(self, action: Callable[[diskcache.Cache], T], default: T) -> T:
-        cache = self._cache
-        if cache is None:
+    def _read(self, action: Callable[[Path, float], T], *, default: T) -> T:
+        database = self._database
+        if not self._is_readable:
             return default
         try:
-            return action(cache)
-        except _FAILURES as error:
-            self._failed(cache, error)
+            return action(self._directory, 0 if self._rests() else _LOCK_SECONDS)
+        except FAILURES as error:
+            self._failed(error, database)
             return default
 
-    def _held(self, name: str) -> BinaryIO | None:
-        if self._cache is None or sys.platform == "win32":
-            return None
-        file = None
+    def _write(self, action: Callable[[diskcache.Cache], object]) -> None:
+        cache, database = self._cache, self._database
+        if cache is None or self._rests():
+            return
         try:
-            path = self._directory / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.lock"
-            file = path.open("ab")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            self._failed(self._cache, error)
-            if file is not None:
-                file.close()
-            return None
-        return file
+            action(cache)
+        except FAILURES as error:
+            cache.close()  # this thread's connection: a transaction may be left open in it
+            self._failed(error, database)
 
-    def _failed(self, cache: diskcache.Cache, error: Exception) -> None:
-        if not _is_damage(error):
+    def _rests(self) -> bool:
+        return time.monotonic() < self._rests_until
+
+    def _failed(self, error: Exception, database: os.stat_result | None = None) -> None:
+        """Say what is wrong, and begin anew where the database is damaged."""
+        if not is_damage(error):
+            if is_locked(error):
+                self._rests_until = time.monotonic() + _REST_SECONDS
             self._note(
-                f"The cache in {self._directory} cannot be used ({_reason(error)}): answers are "
+                f"The cache in {self._directory} cannot be used ({reason(error)}): answers are "
                 "not kept. Make room or fix its permissions."
             )
             return
         with self._lock:
-            if id(self._cache) != id(cache):
+            if self._database is not database:
                 return  # another thread has already rebuilt it
-            cache.close()
-            self._open(damaged=True)
+            if self._cache is not None:
+                self._cache.close()
+            self._open(is_suspected=True)
 
-    def _open(self, *, damaged: bool = False) -> None:
-        self._cache = None
+    def _open(self, *, is_suspected: bool = False) -> None:
+        self._cache, self._is_readable = None, False
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._directory.chmod(0o700)
-            if damaged or not _is_sound(self._directory / _DATABASE):
-                self._set_aside()
+            self._directory = _private(self._directory)
+            self._rebuild_unless_sound(is_suspected=is_suspected)
+            self._is_readable = (self._directory / DATABASE).is_file()
             self._cache = _opened(self._directory, self._size_limit)
-        except _FAILURES as error:
-            if _is_damage(error) and not damaged:
-                self._open(damaged=True)
+            self._database = _stat(self._directory / DATABASE)
+            self._is_readable = True
+        except FAILURES as error:
+            if is_damage(error) and not is_suspected:
+                self._open(is_suspected=True)
                 return
             self._note(
-                f"The cache in {self._directory} cannot be opened ({_reason(error)}): answers are "
+                f"The cache in {self._directory} cannot be opened ({reason(error)}): answers are "
                 "not kept. Fix its permissions or remove it."
             )
 
+    def _rebuild_unless_sound(self, *, is_suspected: bool) -> None:
+        """Move a damaged database away, unless another process did so meanwhile."""
+        database = self._directory / DATABASE
+        is_same = _is_same(self._database, _stat(database)) or self._database is None
+        if not (is_suspected and is_same) and _is_sound(self._directory):
+            return
+        before = _stat(database)
+        with sweep.locked(self._directory / _REBUILD_LOCK):
+            if _is_same(before, _stat(database)):
+                self._set_aside()
+
     def _set_aside(self) -> None:
         """Move a damaged database away, with nothing left of the values it listed."""
-        database = self._directory / _DATABASE
+        database = self._directory / DATABASE
         for end in ("-wal", "-shm"):
             Path(f"{database}{end}").unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             database.replace(f"{database}.damaged")
-        for path in self._directory.glob("??/??/*.val"):
-            if _is_value_file(path.relative_to(self._directory).as_posix()):
-                path.unlink(missing_ok=True)
+        for name in list(shelf.value_files(self._directory)):
+            shelf.remove_value(self._directory, name)
         self._note(
-            f"The cache in {self._directory} was damaged: it was moved to {_DATABASE}.damaged and "
+            f"The cache in {self._directory} was damaged: it was moved to {DATABASE}.damaged and "
             "begun anew, so everything is fetched once more."
         )
+
+    def _sweep(self) -> None:
+        self._write(lambda _: sweep.sweep(self._directory, size_limit=self._size_limit))
 
     def _note(self, words: str) -> None:
         with self._lock:
@@ -246,11 +208,32 @@ class Store:
                 self._notices.append(words)
 
 
+def _private(directory: Path) -> Path:
+    """Make a folder its owner's alone, and return it without links in its path.
+
+    Raises:
+        PermissionError: It is another user's.
+    """
+    directory.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    owner = directory.stat()
+    if hasattr(os, "geteuid") and os.geteuid() not in (0, owner.st_uid):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    if stat.S_IMODE(owner.st_mode) != PRIVATE_FOLDER:
+        directory.chmod(PRIVATE_FOLDER)
+    return directory.resolve()
+
+
 def _opened(directory: Path, size_limit: int) -> diskcache.Cache:
+    database = directory / DATABASE
+    database.touch(mode=PRIVATE_FILE)  # SQLite gives the log and its index the same permissions
+    for path in (database, Path(f"{database}-wal"), Path(f"{database}-shm")):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) != PRIVATE_FILE:
+            path.chmod(PRIVATE_FILE)
+    _wait_until_unlocked(database)
     return diskcache.Cache(
-        str(directory.resolve()),
+        str(directory),
         timeout=_LOCK_SECONDS,
-        disk=_BytesDisk,
+        disk=shelf.BytesDisk,
         eviction_policy="least-recently-used",
         size_limit=size_limit,
         cull_limit=2,  # at every put: few large values go, not ten
@@ -258,8 +241,20 @@ def _opened(directory: Path, size_limit: int) -> diskcache.Cache:
     )
 
 
-def _keys(cache: diskcache.Cache, prefix: str) -> list[str]:
-    return [key for key in cache.iterkeys() if key is not None and key.startswith(prefix)]
+def _wait_until_unlocked(database: Path) -> None:
+    """Fail where a database stays locked; diskcache would wait a minute for each statement."""
+    opened = sqlite3.connect(database, timeout=_LOCK_SECONDS, isolation_level=None)
+    with contextlib.closing(opened) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+
+
+def _set(cache: diskcache.Cache, key: str, frame: bytes, expire_seconds: float | None) -> None:
+    try:
+        cache.set(key, frame, expire=expire_seconds)
+    except FAILURES:
+        cache.disk.forget_begun()  # diskcache leaves the file of a row that did not come to be
+        raise
 
 
 def _digest(key: str, value: bytes | memoryview) -> bytes:
@@ -278,16 +273,16 @@ def _unframed(key: str, frame: bytes) -> bytes | None:
     return bytes(value)
 
 
-def _is_value_file(name: object) -> bool:
-    return isinstance(name, str) and _VALUE_FILE.fullmatch(name) is not None
-
-
-def _is_sound(database: Path) -> bool:
-    """Say whether a database is intact and holds no settings but diskcache's own."""
+def _is_sound(directory: Path) -> bool:
+    """Say whether a database is intact, a file, and holds no settings but diskcache's own."""
+    database = directory / DATABASE
+    ends = ("", "-wal", "-shm")
+    if any(Path(f"{database}{end}").is_symlink() for end in ends):
+        return False
     if not database.exists():
         return True
     try:
-        with contextlib.closing(sqlite3.connect(database, timeout=_LOCK_SECONDS)) as connection:
+        with shelf.reading(directory, seconds=_LOCK_SECONDS) as connection:
             if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 return False
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
@@ -295,25 +290,20 @@ def _is_sound(database: Path) -> bool:
                 return not tables
             names = {row[0] for row in connection.execute("SELECT key FROM Settings")}
     except sqlite3.DatabaseError as error:
-        if _is_damage(error):
+        if is_damage(error):
             return False
         raise
     return names <= _SETTINGS
 
 
-def _is_damage(error: Exception) -> bool:
-    """Say whether an error means that the database itself is broken."""
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is None:  # raised by Python's module: misuse, or text that is not text
-            return isinstance(error, sqlite3.OperationalError)
-        return code & 0xFF not in _CIRCUMSTANCES
-    return not isinstance(error, (OSError, diskcache.Timeout))
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    if isinstance(error, diskcache.Timeout):
-        return "it is locked"
-    return str(error) or type(error).__name__
+def _is_same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return os.path.samestat(one, other)

@@ -260,7 +260,8 @@ def _csv(names: Sequence[str], cells: Sequence[pa.Array]) -> bytes:
     # Arrow quotes every text and nothing else, so that empty text and missing stay apart.
     sink = io.BytesIO()
     if names:
-        pa_csv.write_csv(pa.table(list(cells), names=[defused(name) for name in names]), sink)
+        headers = [defused(_encodable(name)) for name in names]
+        pa_csv.write_csv(pa.table(list(cells), names=headers), sink)
     return sink.getvalue()
 
 

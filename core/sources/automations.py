@@ -21,7 +21,7 @@ from pydantic import (
 
 from core.sources.plain_yaml import DEEPEST, MOST_NODES, PlainDocument, TextFault, read_yaml
 
-BIGGEST_FILE = 1_000_000
+BIGGEST_FILE = 200_000
 MOST_FILES = 5_000
 LONGEST_TEXT = 200
 _SUFFIXES = {".json", ".yaml", ".yml"}
@@ -179,13 +179,17 @@ def with_triggers(events: Sequence[str], automations: Iterable[Automation]) -> l
 def _files(folder: Path, problems: list[Problem]) -> Iterator[tuple[Path, str]]:
     """Yield the files to read with their names below the folder, in the order of these."""
     paths = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    named = sorted((str(path.relative_to(folder)), path) for path in paths if path.is_file())
+    named = sorted((str(path.relative_to(folder)), path) for path in paths if not path.is_dir())
     if len(named) > MOST_FILES:
         what = f"holds {len(named):,} files: only the first {MOST_FILES:,} are read"
         problems.append(Problem(file=folder.name, line=None, what=what))
     for name, path in named[:MOST_FILES]:
-        if not path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.is_file():
             yield path, name
+        else:  # a pipe would be waited for, a link that leads nowhere passed over in silence
+            problems.append(Problem(file=name, line=None, what="is no file that can be read"))
 
 
 def _read(path: Path) -> Automation:

@@ -8,6 +8,7 @@ refuses: limits and isolation are set inside each transaction.
 from __future__ import annotations
 
 import ipaddress
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ from core.errors import ConfigError, DatabaseError, DataError, PushliftError
 from core.settings import Database
 from core.sources import watch
 from core.sources.checks import Check
-from core.sources.faults import in_words, place
-from core.sources.tables import Role, SourceTable, describe, quoted, refuse_naive
+from core.sources.faults import in_words, place, too_slow
+from core.sources.rights import check_role, check_table_rights
+from core.sources.tables import Role, SourceTable, describe, refuse_naive
 
 _POOL = {
     "poolclass": QueuePool,
@@ -37,7 +39,6 @@ _POOL = {
 }
 _TIMEOUT_OPTION = "pushlift_statement_timeout"
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_WRITABLE = sa.text("SELECT has_table_privilege(:name, 'INSERT, UPDATE, DELETE, TRUNCATE')")
 _CHECKED_TLS = {"verify-ca", "verify-full"}
 _LIMIT = sa.text("SELECT set_config('statement_timeout', :milliseconds, true)")
 
@@ -69,18 +70,27 @@ def open_engine(settings: Database) -> Engine:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine, *, until: float = math.inf) -> Iterator[Connection]:
     """Yield a connection that sees one snapshot of the database and cannot write to it.
 
+    Args:
+        engine: The push database.
+        until: The instant of `time.monotonic` by which the block must be over; it is ended then,
+            whatever the server does. (Connecting has a limit of its own.)
+
     Raises:
-        DatabaseError: Whatever the driver reports inside the block, in words.
+        ConnectionLost: The connection broke, or none can be had just now.
+        DatabaseError: Whatever else the driver reports inside the block, in words.
     """
     driver_error = engine.dialect.loaded_dbapi.Error  # of rows fetched past SQLAlchemy
+    limit = watch.Limit(until)
     try:
-        with engine.connect() as connection, connection.begin():
+        with engine.connect() as connection, connection.begin(), limit.on(connection):
             _begin(connection)
             yield connection
     except (DBAPIError, PoolTimeout, driver_error) as error:
+        if limit.is_over:
+            raise too_slow(engine) from None
         raise in_words(error, engine) from None  # the cause may repeat rows and passwords
     except UnicodeDecodeError:
         raise DataError(f"{place(engine.url)} holds text that is not UTF-8.") from None
@@ -178,7 +188,15 @@ def check_database(engine: Engine, settings: Database) -> list[Check]:
         return [Check("push database", ok=False, words=str(error))]
     for role in ("push_notifications", "users"):
         checks += _check_table(engine, settings, role)
-    return checks
+    return checks + _check_role(engine, settings)
+
+
+def _check_role(engine: Engine, settings: Database) -> list[Check]:
+    try:
+        with reading(engine) as connection:
+            return check_role(connection, settings)
+    except PushliftError as error:
+        return [Check("role", ok=None, words=str(error))]
 
 
 def _check_encryption(connection: Connection) -> list[Check]:
@@ -205,7 +223,7 @@ def _check_table(engine: Engine, settings: Database, role: Role) -> list[Check]:
             checks += [
                 Check(what, ok=True, words="It has every required column."),
                 *_check_columns(table, settings.timezone),
-                *_check_writable(connection, table),
+                *check_table_rights(connection, table),
             ]
             look = _check_pushes if role == "push_notifications" else _check_users
             checks.append(look(connection, table))
@@ -229,19 +247,6 @@ def _check_columns(table: SourceTable, zone: str | None) -> list[Check]:
     naive = [table.names[column] for column, kind in table.kinds.items() if kind == "naive"]
     words = f"{', '.join(naive)} carry no zone: read as {zone}." if naive else "They have a zone."
     return [*checks, Check(f"timestamps of {table.name}", ok=True, words=words)]
-
-
-def _check_writable(connection: Connection, table: SourceTable) -> list[Check]:
-    what = f"permission on {table.name}"
-    if connection.dialect.name == "sqlite":
-        return [Check(what, ok=True, words="The file is opened for reading only.")]
-    if connection.dialect.name != "postgresql":
-        return []
-    name = quoted(connection, table.clause)
-    if connection.execute(_WRITABLE, {"name": name}).scalar_one():
-        words = "This user may also write. Pushlift never does: better give it SELECT only."
-        return [Check(what, ok=None, words=words)]
-    return [Check(what, ok=True, words="This user may read, not write.")]
 
 
 def _check_pushes(connection: Connection, table: SourceTable) -> Check:

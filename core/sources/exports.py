@@ -17,6 +17,7 @@ from core.activity.source import Activity, Hole, Period, Progress, Usage
 from core.activity.timelines import MS_PER_DAY, from_rows
 from core.errors import ExportError
 from core.settings import Events
+from core.sources.file_download_folder import holes_in
 
 _REQUIRED = ("uuid", "event", "distinct_id", "timestamp")
 _OPTIONAL = ("person_id", "person_properties")
@@ -40,16 +41,36 @@ SELECT COLUMNS(lambda c: c IN ('uuid', 'event', 'distinct_id', 'person_id', 'per
                           'timestamp'))
 FROM read_parquet(getvariable('events_files'), union_by_name = true)
 """
+# The shape gives person_version, which exports may lack, a place; a persons export taken week by
+# week holds a person once for each time they changed.
+_PERSONS_SHAPE = """
+CREATE OR REPLACE TEMP TABLE persons_shape (
+    distinct_id VARCHAR, person_id VARCHAR, properties VARCHAR,
+    person_distinct_id_version BIGINT, person_version BIGINT
+)
+"""
 _PERSONS = """
 CREATE OR REPLACE TEMP TABLE persons AS
-SELECT distinct_id, arg_max(CAST(person_id AS VARCHAR), person_distinct_id_version) AS person_id,
-       arg_max(json_extract_string(properties, '$.email'), person_distinct_id_version) AS email
-FROM read_parquet(getvariable('persons_files'), union_by_name = true)
-WHERE distinct_id IS NOT NULL AND person_id IS NOT NULL
+SELECT distinct_id, arg_max(CAST(person_id AS VARCHAR), versions) AS person_id,
+       arg_max(json_extract_string(properties, '$.email'), versions) AS email,
+       arg_max(versions[2], versions) AS version
+FROM (
+    SELECT *, [person_distinct_id_version, coalesce(person_version, 0)] AS versions
+    FROM (
+        SELECT * FROM persons_shape
+        UNION ALL BY NAME
+        SELECT COLUMNS(lambda c: c IN ('distinct_id', 'person_id', 'properties',
+                                  'person_distinct_id_version', 'person_version'))
+        FROM read_parquet(getvariable('persons_files'), union_by_name = true)
+    )
+    WHERE distinct_id IS NOT NULL AND person_id IS NOT NULL
+)
 GROUP BY distinct_id
 """
 _NO_PERSONS = """
-CREATE OR REPLACE TEMP TABLE persons (distinct_id VARCHAR, person_id VARCHAR, email VARCHAR)
+CREATE OR REPLACE TEMP TABLE persons (
+    distinct_id VARCHAR, person_id VARCHAR, email VARCHAR, version BIGINT
+)
 """
 # person_id is as of ingestion: the newest one a distinct id was exported with says who it
 # belongs to now, where there is no persons export to say so.
@@ -83,9 +104,18 @@ SELECT arg_max(json_extract_string(person_properties, '$.email'), timestamp) AS 
 FROM exported JOIN identities USING (distinct_id)
 WHERE contains(person_properties, '"email"')
   AND json_extract_string(person_properties, '$.email') IS NOT NULL
+  AND identities.person_id NOT IN (SELECT person_id FROM persons)
 GROUP BY identities.person_id
 """
-_PERSON_EMAILS = "SELECT DISTINCT email, person_id FROM persons WHERE email IS NOT NULL"
+_PERSON_EMAILS = """
+SELECT DISTINCT email, person_id FROM (
+    SELECT * FROM persons QUALIFY version = max(version) OVER (PARTITION BY person_id)
+)
+WHERE email IS NOT NULL
+"""
+_HAS_STRANGERS = """
+SELECT exists(FROM identities WHERE person_id NOT IN (SELECT person_id FROM persons))
+"""
 _EXTENT = """
 SELECT epoch_us(min(timestamp)) // 1000, epoch_us(max(timestamp)) // 1000, count(*) FROM exported
 """
@@ -111,6 +141,7 @@ class ExportSource:
         self._files = found_files(settings.path, key="events.path")
         self._has_persons = settings.persons is not None
         self._connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        self._run("SET enable_progress_bar = false")
         self._emails: pd.DataFrame | None = None
         self._is_resolved = False
         self._prepare()
@@ -166,7 +197,7 @@ class ExportSource:
             timelines=timelines,
             seen=seen[["distinct_id", "person_id"]].astype("str").assign(is_current=True),
             notices=self._notices(period, first=extent[0]),
-            holes=_not_exported(period, *extent),
+            holes=self._holes(period, events, extent),
         )
 
     def persons_of(self, distinct_ids: Sequence[str]) -> pd.DataFrame:
@@ -182,7 +213,9 @@ class ExportSource:
         """Return `email`, `person_id` for trimmed, case-folded e-mails."""
         if self._emails is None:
             self._resolve()
-            known = self._run(_PERSON_EMAILS if self._has_persons else _EVENT_EMAILS).df()
+            known = self._run(_PERSON_EMAILS).df()
+            if self._run(_HAS_STRANGERS).fetchall()[0][0]:  # all events have to be read for them
+                known = pd.concat([known, self._run(_EVENT_EMAILS).df()], ignore_index=True)
             folded = known["email"].astype("str").str.strip().str.casefold()
             self._emails = known.astype("str").assign(email=folded).drop_duplicates()
         return self._emails[self._emails["email"].isin(list(emails))].reset_index(drop=True)
@@ -219,6 +252,7 @@ class ExportSource:
             return
         files = found_files(self._settings.persons, key="events.persons")
         self._run("SET VARIABLE persons_files = $files", {"files": files})
+        self._run(_PERSONS_SHAPE)
         self._run(_PERSONS)
 
     def _resolve(self) -> None:
@@ -232,6 +266,13 @@ class ExportSource:
             "SELECT name FROM parquet_schema(getvariable($variable))", {"variable": variable}
         )
         return {name for (name,) in described.fetchall()}
+
+    def _holes(
+        self, period: Period, events: Sequence[str], extent: tuple[int | None, int | None, int]
+    ) -> tuple[Hole, ...]:
+        """Return what is missing: as the list of a download says, else as the events show."""
+        told = holes_in(self._settings.path, period, events, persons=self._settings.persons)
+        return told or _not_exported(period, *extent)
 
     def _notices(self, period: Period, *, first: int | None) -> tuple[str, ...]:
         if first is None:

@@ -24,6 +24,7 @@ LOST_STATES = ("08", "57P01", "57P02", "57P03", "40001")
 """SQLSTATEs (or their class) after which the same read may succeed: PostgreSQL, appendix A."""
 
 _RENAME = "If it goes by another name, set {key}; otherwise check what [database] url names."
+_REFUSED = "refuses connections. Check host and port in [database] url, and that the server runs."
 _CREDENTIALS = "refused the user or the password. Check both in [database] url."
 _BY_STATE = {
     "28P01": _CREDENTIALS,
@@ -34,6 +35,7 @@ _BY_STATE = {
         "stopped a statement at its time limit. Raise [database] statement_timeout, ask for a "
         "shorter period, or index push_notifications by delivered_at and by sent_at."
     ),
+    "55P03": "holds a lock on what is read. Try again when whoever changes the table is done.",
     "25006": "allows no writing here. Pushlift only reads, so this is a fault of its own.",
     "0A000": "does not support what was asked. It needs PostgreSQL 12 or later.",
 }
@@ -55,8 +57,10 @@ _BY_TEXT = {
         "sslrootcert=system trusts the system's certificates."
     ),
     "too many connections|connection slots": _BY_STATE["53300"],
-    "connection refused|no such file or directory": (
-        "refuses connections. Check host and port in [database] url, and that the server runs."
+    "connection refused|no such file or directory": _REFUSED,
+    "unsupported startup parameter": (
+        "is behind a pooler that refuses a parameter of [database] url. Take what stands there "
+        "after the question mark away, but for sslmode and sslrootcert, or use its direct address."
     ),
     "timeout expired": (
         "did not answer in time. Check host, port and firewall, or raise [database] "
@@ -76,6 +80,12 @@ _BY_SQLITE = {
 }
 
 
+_LOST_BY_TEXT = (
+    r"the database system is (?:starting up|shutting down|in recovery|not (?:yet )?accepting)"
+    r"|connection reset|broken pipe|eof detected|closed the connection|has been closed unexpectedly"
+    r"|connection not open|connection already closed|could not (?:receive|send) data"
+)
+"""What libpq itself says of a connection that broke, at which phase it may be."""
 _NAMED = (
     (
         r'permission denied for (?:table|view|relation|schema|materialized view) "?([\w.]+)',
@@ -119,17 +129,42 @@ def in_words(error: Exception, engine: Engine) -> DatabaseError:
     state = getattr(cause, "pgcode", None) or ""
     if state.startswith(LOST_STATES):
         return ConnectionLost(f"{where} ended the connection or is starting up. Try again.")
+    if not state and _broke(str(cause), engine):
+        return ConnectionLost(f"{where} broke the connection or is starting up. Try again.")
     named = _named(str(cause), where)
     if named:
         return DatabaseError(named)
-    words = _BY_STATE.get(state) or _sqlite_words(cause) or _matching(str(cause))
+    words = _words(cause, state)
     if words:
-        return DatabaseError(f"{where} {words}")
+        error_type = ConnectionLost if words == _REFUSED else DatabaseError
+        return error_type(f"{where} {words}")
     if _is_lost(error, engine):
         return ConnectionLost(f"{where} broke the connection, or fell silent. Try again.")
     code = f", {state}" if state else ""
     kind = type(cause).__name__
     return DatabaseError(f"{where} reported a fault ({kind}{code}). Its log says more.")
+
+
+def too_slow(engine: Engine) -> DatabaseError:
+    """Return the error for a reading that took longer than a whole one may."""
+    return DatabaseError(
+        f"{place(engine.url)} took longer than a whole reading may. Ask for a shorter period, or "
+        "raise [database] read_timeout."
+    )
+
+
+def _words(cause: BaseException | None, state: str) -> str | None:
+    """Return the sentence for a fault of a known kind."""
+    if state == "57014" and "user request" in str(cause):
+        return "stopped a statement at somebody's request. Ask who runs it, or try again."
+    return _BY_STATE.get(state) or _sqlite_words(cause) or _matching(str(cause))
+
+
+def _broke(text: str, engine: Engine) -> bool:
+    """Say whether libpq, not the server, reports a connection that broke."""
+    if engine.dialect.name != "postgresql":
+        return False
+    return re.search(_LOST_BY_TEXT, text.partition("\n")[0], re.IGNORECASE) is not None
 
 
 def _is_lost(error: Exception, engine: Engine) -> bool:

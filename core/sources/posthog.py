@@ -11,6 +11,8 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,13 +21,14 @@ import pyarrow as pa
 
 from core.activity import slices
 from core.activity.plan import MS_PER_SECOND, Rules, whole_days
+from core.activity.slices import Piece, Told
 from core.activity.source import Activity, Hole, Period, Progress, Usage, silent
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY
 from core.errors import PostHogBusy, PostHogError, QueryTooBig
 from core.settings import PostHog
 from core.sources.checks import Check
-from core.sources.posthog_client import Answer, PostHogClient
+from core.sources.posthog_client import PostHogClient
 from core.sources.posthog_queries import (
     EMAILS_QUERY,
     FOUND,
@@ -44,6 +47,8 @@ BATCH = 1000
 """Users looked up at once, at most."""
 CHECK_DAYS = 30
 _MERGED_PARTS = (1, 8)
+_IN_ORDER_MS = 10 * 60 * 1000
+"""Two slices fetched so far apart were not asked for together: a question takes five minutes."""
 
 
 class PostHogSource:
@@ -58,6 +63,7 @@ class PostHogSource:
         *,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         client: PostHogClient | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Prepare to ask; nothing is sent yet.
 
@@ -66,12 +72,13 @@ class PostHogSource:
             store: Where slices and identities are kept.
             now: Milliseconds since 1970 UTC.
             client: Who asks; by default one made from the settings.
+            folder: Where processes that ask the same project share its limits.
         """
         self.usage = Usage()
         self._settings = settings
         self._store = store
         self._now = now
-        self._client = client or PostHogClient(settings, self.usage)
+        self._client = client or PostHogClient(settings, self.usage, folder=folder)
         self._slices = SliceReader(settings, self._client, store, self.usage, now)
 
     @property
@@ -116,8 +123,9 @@ class PostHogSource:
         # A merge shows in what is fetched afterwards only where the old distinct id is met again.
         ttl = 0 if refresh else IDENTITY_TTL_SECONDS
         is_stale = any(_is_stale(piece.use.slice.fetched_at, now, ttl) for piece in pieces)
-        merged, merged_at = self._merged(now, ttl) if is_stale else (None, now)
-        seen, renames = slices.resolved(pieces, merged, merged_at)
+        merged = self._merged(ttl) if is_stale else None
+        told = [*self._settled(pieces), *([merged] if merged else [])]
+        seen, renames = slices.resolved(pieces, told)
         return Activity(
             timelines=slices.joined(
                 pieces, renames, period=period, asked=names, event_names=tuple(events)
@@ -141,9 +149,8 @@ class PostHogSource:
         table = self._looked_up(
             PERSONS_QUERY,
             {"ids": asked},
-            name="the persons of distinct ids",
-            parse=lambda answer: read_people(answer, asked),
-            schema=slices.PEOPLE,
+            slices.PEOPLE,
+            partial(self._ask_persons, asked),
         )
         person, distinct = slices.exploded(table)
         return pd.DataFrame({"distinct_id": distinct, "person_id": person}, dtype="str")
@@ -165,9 +172,13 @@ class PostHogSource:
         table = self._looked_up(
             EMAILS_QUERY,
             {"emails": forms},
-            name="the persons with e-mails",
-            parse=lambda answer: read_emails(answer, asked),
-            schema=FOUND,
+            FOUND,
+            lambda: self._client.read(
+                EMAILS_QUERY,
+                {"emails": forms},
+                name="the persons with e-mails",
+                parse=lambda answer: read_emails(answer, asked),
+            ),
         )
         email = np.asarray(asked, dtype=object)[table.column("position").to_numpy()]
         person = table.column("person_id").to_pandas()
@@ -201,14 +212,39 @@ class PostHogSource:
         self._client.close()
         self._store.close()
 
-    def _merged(self, now: int, ttl_seconds: int) -> tuple[pa.Table | None, int]:
+    def _settled(self, pieces: Sequence[Piece]) -> list[Told]:
+        """Return who those are whom slices asked for together saw as different persons."""
+        ids = [one for one in slices.disputed(pieces, _IN_ORDER_MS) if "\0" not in one]
+        newest = max((piece.use.slice.fetched_at for piece in pieces), default=0)
+        told = []
+        for start in range(0, len(ids), BATCH):
+            asked = ids[start : start + BATCH]
+            table, at = self._kept_for_a_day(
+                PERSONS_QUERY,
+                {"ids": asked},
+                slices.PEOPLE,
+                partial(self._ask_persons, asked),
+                ttl_seconds=max(self._now() - newest, 0) // MS_PER_SECOND,
+            )
+            told.append(Told(table, max(at, newest + 1)))
+        return told
+
+    def _ask_persons(self, asked: list[str]) -> pa.Table:
+        return self._client.read(
+            PERSONS_QUERY,
+            {"ids": asked},
+            name="the persons of distinct ids",
+            parse=lambda answer: read_people(answer, asked),
+        )
+
+    def _merged(self, ttl_seconds: int) -> Told | None:
         """Return all persons with several distinct ids and when they were so.
 
         None where they are too many to ask for, or PostHog is too busy to say: then users are
         looked up one by one.
         """
         try:
-            return self._kept_for_a_day(
+            table, at = self._kept_for_a_day(
                 MERGED_QUERY,
                 {},
                 slices.PEOPLE,
@@ -216,7 +252,8 @@ class PostHogSource:
                 ttl_seconds=ttl_seconds,
             )
         except (QueryTooBig, PostHogBusy):
-            return None, now
+            return None
+        return Told(table, at)
 
     def _ask_merged(self, shard: int, shards: int) -> pa.Table:
         return self._client.read(
@@ -230,17 +267,13 @@ class PostHogSource:
         self,
         text: str,
         values: Mapping[str, list[str]],
-        *,
-        name: str,
-        parse: Callable[[Answer], pa.Table],
         schema: pa.Schema,
+        ask: Callable[[], pa.Table],
     ) -> pa.Table:
         """Return the answer about some users, from the store where it is a day old at most."""
         if not any(values.values()):
             return schema.empty_table()
-        return self._kept_for_a_day(
-            text, values, schema, lambda: self._client.read(text, values, name=name, parse=parse)
-        )[0]
+        return self._kept_for_a_day(text, values, schema, ask)[0]
 
     def _kept_for_a_day(
         self,

@@ -1,7 +1,8 @@
 """What PostHog is asked in HogQL, and what an answer must look like to be believed.
 
 Texts are constants; what varies goes through {placeholders}. Every query that lists something
-counts its rows before LIMIT (`n_rows`), so that an answer proves itself whole. An event is one
+counts its rows before LIMIT (`n_rows`) and begins with a row of nobody, so that an answer proves
+itself whole, one that found nothing too. An event is one
 integer, (instant - origin) * n_events + position of its name, which halves the bytes.
 """
 
@@ -15,12 +16,14 @@ import pyarrow.compute as pc
 
 from core.activity import slices
 from core.errors import DataError, QueryTooBig
-from core.sources.posthog_client import Answer
+from core.sources.posthog_answers import Answer
 
 # Events without a person (propertyless) count for their distinct id.
 SLICE_QUERY = """
 SELECT who, distinct_ids, codes, count() OVER () AS n_rows
 FROM (
+    SELECT '' AS who, [''] AS distinct_ids, [0] AS codes
+    UNION ALL
     SELECT who, groupUniqArray(distinct_id) AS distinct_ids,
            arraySort(arrayMap(x -> tupleElement(x, 1), groupUniqArray(tuple(code, uuid)))) AS codes
     FROM (
@@ -33,7 +36,7 @@ FROM (
         WHERE timestamp >= fromUnixTimestamp({t_from}) AND timestamp < fromUnixTimestamp({t_to})
           AND event IN {events}
     )
-    WHERE modulo(cityHash64(who), {shards}) = {shard}
+    WHERE modulo(cityHash64(who), {shards}) = {shard} AND who != ''
     GROUP BY who
 )
 ORDER BY who
@@ -43,6 +46,8 @@ LIMIT 50000
 MERGED_QUERY = """
 SELECT who, distinct_ids, count() OVER () AS n_rows
 FROM (
+    SELECT '' AS who, [''] AS distinct_ids
+    UNION ALL
     SELECT toString(person_id) AS who, groupUniqArray(distinct_id) AS distinct_ids
     FROM person_distinct_ids
     WHERE modulo(cityHash64(toString(person_id)), {shards}) = {shard}
@@ -55,6 +60,8 @@ LIMIT 50000
 PERSONS_QUERY = """
 SELECT who, distinct_ids, count() OVER () AS n_rows
 FROM (
+    SELECT '' AS who, [''] AS distinct_ids
+    UNION ALL
     SELECT toString(person_id) AS who, groupUniqArray(distinct_id) AS distinct_ids
     FROM person_distinct_ids
     WHERE person_id IN (SELECT person_id FROM person_distinct_ids WHERE distinct_id IN {ids})
@@ -66,6 +73,8 @@ LIMIT 50000
 EMAILS_QUERY = """
 SELECT email, who, count() OVER () AS n_rows
 FROM (
+    SELECT '' AS email, '' AS who
+    UNION ALL
     SELECT p.email AS email, toString(pdi.person_id) AS who
     FROM person_distinct_ids AS pdi
     INNER JOIN (
@@ -88,6 +97,7 @@ ORDER BY event
 LIMIT 50000
 """
 
+_MOST_ROWS = 1 << 53
 FOUND = pa.schema([("position", pa.int64()), ("person_id", pa.string())])
 
 
@@ -127,6 +137,8 @@ def read_counts(answer: Answer) -> dict[str, int]:
     _require(answer.columns == ("event", "n"), "has other columns")
     is_right = all(isinstance(event, str) and type(n) is int for event, n in answer.rows)
     _require(is_right, "has counts that are not numbers")
+    is_once = len({event for event, _ in answer.rows}) == len(answer.rows)
+    _require(is_once, "counts an event twice")
     return dict(answer.rows)
 
 
@@ -139,15 +151,18 @@ def _checked(answer: Answer, columns: Sequence[str], schema: pa.Schema) -> pa.Ta
     """
     _require(answer.columns == (*columns, "n_rows"), "has other columns")
     n_rows = len(answer.rows)
-    if n_rows == 0:
-        return schema.empty_table()
+    is_nobody = [row[0] == "" for row in answer.rows]
+    _require(sum(is_nobody) == 1, "lacks the one row that is always there")
     *values, counted = zip(*answer.rows, strict=True)
-    _require(all(type(n) is int and n == counted[0] for n in counted), "miscounts its rows")
+    is_count = type(counted[0]) is int and 0 < counted[0] < _MOST_ROWS
+    is_same = all(type(n) is int and n == counted[0] for n in counted)
+    _require(is_count and is_same, "miscounts its rows")
     if counted[0] > n_rows:
         raise QueryTooBig(f"PostHog gave {n_rows:,} of {counted[0]:,} rows. Ask for less at once.")
     _require(counted[0] == n_rows, "miscounts its rows")
     arrays = [_array(list(v), field.type) for v, field in zip(values, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    return table.filter(pa.array([not nobody for nobody in is_nobody]))
 
 
 def _array(values: list[object], wanted: pa.DataType) -> pa.Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,11 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sqlalchemy.engine import Engine
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    wait_exponential,
+)
 
 from core.activity.source import Progress, silent
 from core.settings import Database
 from core.sources.database import reading
 from core.sources.faults import ConnectionLost
+from core.sources.rights import hides_rows
 from core.sources.snapshot import Snapshot
 
 STATUSES = ("delivered", "holdout", "sent", "failed")
@@ -25,6 +35,9 @@ SAMPLED_PER_CAMPAIGN = 100
 """Pushes of a campaign, spread evenly, among which the most common message is looked for."""
 SAMPLED_PER_HOUR = 10
 """The same for each hour of an automation whose rows name no campaign."""
+TRIES = 3
+FIRST_WAIT_SECONDS = 1.0
+"""Before the second try, and three times that before the third: a server needs some to start."""
 _SEGMENT_DAYS = 7
 _OTHER = "other"
 _N_NEEDING_USER = 2
@@ -73,10 +86,12 @@ def read_push_rows(
     *,
     on_progress: Progress = silent,
     segment_days: int = _SEGMENT_DAYS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> RawPushes:
     """Return the rows of the period [since, until), read in one snapshot.
 
-    A reading that loses its connection is begun anew once; nothing of the first is kept.
+    A reading that loses its connection, or finds the server starting up, is begun anew after a
+    while; nothing of the first is kept.
 
     Args:
         engine: The push database.
@@ -85,30 +100,41 @@ def read_push_rows(
         until: End, exclusive, with a zone.
         on_progress: Called after each segment.
         segment_days: Days that one statement reads.
+        sleep: Waits some seconds before the next try.
 
     Raises:
-        DatabaseError: The database cannot be read, or lacks a table or column.
+        ConnectionLost: The connection broke at every try.
+        DatabaseError: The database cannot be read in time, or lacks a table or column.
         DataError: A column holds what it must not.
         ValueError: An end of the period has no zone.
     """
     if since.tzinfo is None or until.tzinfo is None:
         raise ValueError("since and until need a time zone")
-    try:
-        return _read(engine, settings, since, until, on_progress, segment_days)
-    except ConnectionLost:
-        return _read(engine, settings, since, until, on_progress, segment_days)
+    end = time.monotonic() + settings.read_timeout
+    tries = Retrying(
+        retry=retry_if_exception_type(ConnectionLost),
+        stop=stop_any(stop_after_attempt(TRIES), stop_before_delay(settings.read_timeout)),
+        wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS, exp_base=3),
+        sleep=sleep,
+        reraise=True,
+    )
+    asked = _Reading(engine=engine, settings=settings, since=since, until=until, end=end)
+    return tries(_read, asked, on_progress, segment_days)
 
 
-def _read(
-    engine: Engine,
-    settings: Database,
-    since: datetime,
-    until: datetime,
-    on_progress: Progress,
-    segment_days: int,
-) -> RawPushes:
-    with reading(engine) as connection:
-        snapshot = Snapshot.of(connection, settings, since=since, until=until)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    engine: Engine
+    settings: Database
+    since: datetime
+    until: datetime
+    end: float
+    """The instant of `time.monotonic` by which everything is over."""
+
+
+def _read(asked: _Reading, on_progress: Progress, segment_days: int) -> RawPushes:
+    with reading(asked.engine, until=asked.end) as connection:
+        snapshot = Snapshot.of(connection, asked.settings, since=asked.since, until=asked.until)
         read = snapshot.push_rows(on_progress, segment_days=segment_days)
         statuses = _normalised(read["status"])
         rows, others = _halves(read, statuses)
@@ -118,6 +144,7 @@ def _read(
         users = _users(snapshot.user_rows(len(recipients)))
         messages = _messages(rows, snapshot)
         n_without_instant = snapshot.n_without_instant()
+        notices_of_tables = _notices_of_tables(snapshot)
     other_statuses = _other_statuses(statuses)
     place = pd.Index(users["user_id"].drop_duplicates()).get_indexer(pd.Index(recipients))
     return RawPushes(
@@ -127,6 +154,7 @@ def _read(
         other_statuses=other_statuses,
         n_without_instant=n_without_instant,
         notices=(
+            *notices_of_tables,
             *_notices_of_columns(snapshot),
             *_notices_of_rows(n_without_instant, other_statuses),
             *_notices_of_nameless(n_nameless, int((others["status"] != _OTHER).sum())),
@@ -227,6 +255,15 @@ def _other_statuses(statuses: pa.ChunkedArray) -> dict[str, int]:
     hidden = names.str.contains("@", regex=False) | (names.str.len() > _LONGEST_STATUS)
     counts = names.mask(hidden, "(not shown)").value_counts()
     return {str(name): int(count) for name, count in counts.items()}
+
+
+def _notices_of_tables(snapshot: Snapshot) -> list[str]:
+    return [
+        f"Row-level security limits which rows of the table {table.name} this user sees: what it "
+        "hides is not measured."
+        for table in (snapshot.pushes, snapshot.users)
+        if hides_rows(snapshot.connection, table)
+    ]
 
 
 def _notices_of_columns(snapshot: Snapshot) -> list[str]:

@@ -8,14 +8,17 @@ its progress callback serves as one.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+from sqlalchemy.engine import Connection
 
 GRACE_SECONDS = 5.0
 """What a server may need beyond its own limit to say that the limit was reached."""
@@ -65,25 +68,85 @@ def watched(seconds: float) -> dict[str, Any]:
     return {"connection_factory": WatchedConnection, "cursor_factory": WatchedCursor}
 
 
+class Limit:
+    """The time by which a whole reading must be over, whatever the server does.
+
+    Attributes:
+        is_over: Whether it had to be ended.
+    """
+
+    def __init__(self, until: float) -> None:
+        """Set the limit.
+
+        Args:
+            until: An instant of `time.monotonic`.
+        """
+        self._until = until
+        self.is_over = False
+
+    @contextmanager
+    def on(self, connection: Connection) -> Iterator[None]:
+        """End what a connection waits for in the body once the time is over."""
+        driver = connection.connection.driver_connection
+        deadline = connection.info.get("deadline")
+        if deadline is not None:
+            with deadline.within(self):
+                yield
+        elif self._until < math.inf and hasattr(driver, "fileno"):
+            with _shutting(driver, self._until - time.monotonic(), self._end):
+                yield
+        else:
+            yield
+
+    def look(self) -> bool:
+        """Return whether the time is over, and remember that it was."""
+        self.is_over = self.is_over or time.monotonic() >= self._until
+        return self.is_over
+
+    def _end(self) -> None:
+        self.is_over = True
+
+
 @contextmanager
-def _shutting(connection: Any, seconds: float) -> Iterator[None]:  # noqa: ANN401
+def _shutting(
+    connection: Any,  # noqa: ANN401
+    seconds: float,
+    is_over: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Shut the connection's socket unless the body ends in time."""
     if connection.closed:
         yield
         return
-    timer = threading.Timer(seconds, _shut, [connection.fileno()])
+    line = _Line(connection.fileno(), is_over)
+    timer = threading.Timer(max(seconds, 0.0), line.shut)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        line.close()
 
 
-def _shut(descriptor: int) -> None:
-    """Shut a socket both ways; closing it is its owner's business."""
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as line:
-        line.shutdown(socket.SHUT_RDWR)
+class _Line:
+    """A second handle on a socket, so that what is shut is never another one with its number."""
+
+    def __init__(self, descriptor: int, is_over: Callable[[], None]) -> None:
+        self._socket = socket.socket(fileno=os.dup(descriptor))
+        self._is_over = is_over
+        self._lock = threading.Lock()
+
+    def shut(self) -> None:
+        """Shut the socket both ways; closing it is its owner's business."""
+        with self._lock, suppress(OSError):
+            if self._socket.fileno() >= 0:
+                self._is_over()
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close this handle; the socket stays as it is."""
+        with self._lock:
+            self._socket.close()
 
 
 class Deadline:
@@ -91,6 +154,7 @@ class Deadline:
 
     def __init__(self, connection: sqlite3.Connection, seconds: float) -> None:
         self._seconds = seconds
+        self._whole: Limit | None = None
         self.restart()
         connection.set_progress_handler(self._is_over, _STEPS_BETWEEN_LOOKS)
 
@@ -98,5 +162,16 @@ class Deadline:
         """Give the next statement its whole time."""
         self._end = time.monotonic() + self._seconds
 
+    @contextmanager
+    def within(self, limit: Limit) -> Iterator[None]:
+        """Keep to the limit of a whole reading, too, while the body lasts."""
+        self._whole = limit
+        try:
+            yield
+        finally:
+            self._whole = None
+
     def _is_over(self) -> bool:
+        if self._whole is not None and self._whole.look():
+            return True
         return time.monotonic() > self._end

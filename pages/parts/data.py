@@ -24,7 +24,7 @@ from core.measure.windows import WindowLengths
 from core.publish import words
 from core.settings import Outliers, Settings, read_settings
 from core.span import Span, span_of, to_ms
-from pages.parts import measured, pools, tables, waiting
+from pages.parts import access, measured, pools, tables, waiting
 from pages.parts.choices import Choices, Period, period_of, span_around
 from pages.parts.jobs import Jobs, View
 from pages.parts.measured import Measured, Read
@@ -94,13 +94,18 @@ def settings_or_none() -> Settings | None:
 
 
 def settings_or_stop() -> Settings:
-    """Return the settings, or say what is wrong with them and draw nothing else."""
+    """Return the settings, or say what is wrong with them and draw nothing else.
+
+    Whoever they do not admit gets no further either: no page has anything to show without them.
+    """
     try:
-        return read_settings()
+        settings = read_settings()
     except ConfigError as error:
         waiting.sentence(str(error))
         st.caption("Nothing can be shown until the settings are right; then reload this page.")
         st.stop()
+    access.admit_or_stop(settings)
+    return settings
 
 
 def screen_or_stop(settings: Settings, choices: Choices) -> Screen:

@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from pages.parts import filters
+from pages.parts.sign_in import Address
 
 _MARK = "app_has_run"
 _GOTO = "goto"
@@ -27,7 +28,7 @@ def enter(name: str) -> None:
     Args:
         name: The page's name in the address.
     """
-    if not st.session_state.get(_MARK):
+    if is_new():
         st.switch_page("app.py", query_params={**address(), _GOTO: name})
 
 
@@ -55,6 +56,25 @@ def onward(pages: Mapping[str, Page]) -> None:
     if wanted in pages:
         st.switch_page(pages[wanted], query_params=rest)
     st.query_params.from_dict(rest)
+
+
+def wanted() -> Address:
+    """Return the page the visitor asked for, by its name, and everything else in the address."""
+    rest = address()
+    path = urlsplit(st.context.url or "").path.rstrip("/")
+    return rest.pop(_GOTO, [path.rpartition("/")[2]])[0], rest
+
+
+def resume(place: Address | None) -> None:
+    """Make a new session go where its visitor wanted to before signing in, as `onward` does."""
+    if place is not None:
+        name, rest = place
+        st.query_params.from_dict({**rest, **({_GOTO: [name]} if name else {})})
+
+
+def is_new() -> bool:
+    """Say whether app.py has not run in this session for somebody who may look."""
+    return not st.session_state.get(_MARK)
 
 
 def tidy(page: Page) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -150,6 +152,51 @@ def test_plan_fetch_on_later_days_asks_only_for_what_had_not_settled(
         if step:
             assert len(plan.gaps) <= 3
             assert all(gap.start >= _rules(earlier).settled_until for gap in plan.gaps)
+        stored += [_slice(gap.start, gap.end, now) for gap in plan.gaps]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    first=st.integers(FIRST, FIRST + MS_PER_DAY),
+    steps=st.lists(st.integers(MS_PER_HOUR, 60 * MS_PER_HOUR), min_size=1, max_size=8),
+    slice_days=st.integers(1, 8),
+)
+def test_plan_fetch_on_a_further_day_asks_for_that_day_and_the_unsettled_and_nothing_else(
+    first: int, steps: list[int], slice_days: int
+) -> None:
+    start = first - 30 * MS_PER_DAY
+    now, stored = first, list[Slice]()
+    for step in (0, *steps):
+        rules = _rules(now, slice_days=slice_days)
+        wanted = whole_days(Period(start, now + step), now + step)
+        gaps = plan_fetch(wanted, stored, replace(rules, now=now + step)).gaps
+        asked = [(gaps[0].start, gaps[-1].end)]
+        assert all(one.end == other.start for one, other in pairwise(gaps))
+        assert asked == [(rules.settled_until if stored else wanted.start, wanted.end)]
+        now += step
+        stored += [_slice(gap.start, gap.end, now) for gap in gaps]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    jumps=st.lists(st.integers(-5 * MS_PER_DAY, 3 * MS_PER_DAY), min_size=2, max_size=10),
+    slice_days=st.integers(1, 8),
+)
+def test_plan_fetch_by_a_clock_that_jumps_believes_nothing_from_the_future(
+    jumps: list[int], slice_days: int
+) -> None:
+    now, stored = NOW, list[Slice]()
+    for jump in jumps:
+        now += jump
+        rules = _rules(now, slice_days=slice_days)
+        wanted = whole_days(Period(FIRST, now), now)
+        plan = plan_fetch(wanted, stored, rules)
+        assert _tiles(plan)[-1:] == [(t, wanted.end) for t, _ in _tiles(plan)[-1:]]
+        for use in plan.uses:
+            assert use.slice.fetched_at <= now + CLOCK_SLACK
+            age = now - use.slice.fetched_at
+            is_final = use.slice.end + 72 * MS_PER_HOUR <= use.slice.fetched_at
+            assert is_final or age < MS_PER_HOUR
         stored += [_slice(gap.start, gap.end, now) for gap in plan.gaps]
 
 

@@ -29,8 +29,8 @@ def _piece(
 
 
 def _known(pieces: list[Piece], merged: People | None = None, at: int = 99) -> dict[str, str]:
-    table = None if merged is None else _people(merged)
-    seen, _ = slices.resolved(pieces, table, at)
+    told = [] if merged is None else [slices.Told(_people(merged), at)]
+    seen, _ = slices.resolved(pieces, told)
     assert [str(kind) for kind in seen.dtypes] == ["str", "str"]
     assert seen["distinct_id"].is_unique
     return dict(zip(seen["distinct_id"], seen["person_id"], strict=True))
@@ -55,7 +55,7 @@ def test_from_bytes_of_anything_else_is_none() -> None:
 
 def test_resolved_takes_the_latest_answer() -> None:
     pieces = [_piece(0, 9, 50, {"p": ["a"]}), _piece(9, 18, 60, {"q": ["a", "b"]})]
-    seen, renames = slices.resolved(pieces, None, 0)
+    seen, renames = slices.resolved(pieces)
     assert renames == {"p": "q"}
     assert set(seen["person_id"]) == {"q"}
 
@@ -73,7 +73,7 @@ def test_resolved_follows_merges_of_merges() -> None:
         _piece(27, 36, 80, {"s": ["c"]}),
     ]
     assert _known(pieces) == dict.fromkeys("abc", "s")
-    assert slices.resolved(pieces, None, 0)[1] == dict.fromkeys("pqr", "s")
+    assert slices.resolved(pieces)[1] == dict.fromkeys("pqr", "s")
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -86,9 +86,9 @@ def test_resolved_goes_by_when_it_was_fetched_and_not_by_when_it_happened(
 
 def test_resolved_leaves_a_person_alone_who_is_still_met() -> None:
     split = [_piece(0, 9, 50, {"p": ["a", "b"]}), _piece(9, 18, 60, {"p": ["a"], "q": ["b"]})]
-    assert slices.resolved(split, None, 0)[1] == {}
+    assert slices.resolved(split)[1] == {}
     same_time = [_piece(0, 9, 50, {"p": ["a"]}), _piece(9, 18, 50, {"q": ["a"]})]
-    assert slices.resolved(same_time, None, 0)[1] == {}
+    assert slices.resolved(same_time)[1] == {}
 
 
 def test_resolved_believes_the_merged_persons_where_they_are_newer() -> None:
@@ -131,3 +131,23 @@ def test_joined_of_nothing_is_empty() -> None:
     timelines = slices.joined([], {}, period=Period(0, 9), asked=["x"], event_names=("x",))
     assert (len(timelines), len(timelines.person_ids)) == (0, 0)
     assert timelines.offsets.tolist() == [0]
+
+
+def test_disputed_names_ids_of_several_persons_in_no_known_order() -> None:
+    pieces = [
+        _piece(0, 9, 1_000, {"p": ["a", "b"], "x": ["d"]}),
+        _piece(9, 18, 1_050, {"q": ["a"], "p": ["b"]}),
+        _piece(18, 27, 5_000, {"y": ["d"], "z": ["e"]}),
+    ]
+    assert slices.disputed(pieces, 100) == ["a"]
+    assert slices.disputed(pieces, 49) == []
+    assert slices.disputed(pieces, 4_000) == ["a", "d"]
+    assert slices.disputed([], 100) == []
+
+
+def test_resolved_believes_what_was_told_of_a_dispute() -> None:
+    pieces = [_piece(0, 9, 50, {"p": ["a"]}), _piece(9, 18, 50, {"q": ["a", "b"]})]
+    told = [slices.Told(_people({"p": ["a", "b"]}), 51)]
+    seen, renames = slices.resolved(pieces, told)
+    assert renames == {"q": "p"}
+    assert set(seen["person_id"]) == {"p"}

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -289,6 +290,7 @@ def test_store_that_is_locked_by_another_process_is_empty_for_now(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.activity.store._LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("core.activity.store._REST_SECONDS", 0.0)
     store = Store(folder)
     with _database(folder) as database:
         database.execute("BEGIN EXCLUSIVE")
@@ -344,6 +346,7 @@ def test_alone_lets_one_in_at_a_time(folder: Path) -> None:
         for _ in range(10):
             with stores[number].alone("name"):
                 inside.append(number)
+                time.sleep(0.0005)  # so that another one could come in
                 most.append(len(inside))
                 inside.remove(number)
 

@@ -54,7 +54,12 @@ class Server:
 
 @contextmanager
 def serving(
-    settings: Path, folder: Path, *, as_of: datetime | None = None, config: Sequence[str] = ()
+    settings: Path,
+    folder: Path,
+    *,
+    as_of: datetime | None = None,
+    config: Sequence[str] = (),
+    script: str = "app.py",
 ) -> Iterator[Server]:
     """Run the dashboard in a fresh process until left.
 
@@ -63,11 +68,12 @@ def serving(
         folder: Where its log goes.
         as_of: What counts as now; the clock where left out.
         config: Further options of the server.
+        script: What is run where the clock is not stopped.
     """
     port = _free_port()
     log = folder / f"server-{port}.log"
     variables = {name: value for name, value in os.environ.items() if not _is_ours(name)}
-    module = ["streamlit", "run", "app.py"]
+    module = ["streamlit", "run", script]
     if as_of is not None:
         module = ["tests.pages.frozen", as_of.isoformat()]
     options = ["--server.port", str(port), "--server.fileWatcherType", "none", *config]

@@ -26,7 +26,8 @@ def test_plain_escapes_every_sign(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["https://evil.test", "HTTP://evil.test", "www.evil.test", "a@evil.test", "mailto:a@b.c"],
-)
-def test_plain_breaks_addresses_apart(text: str) -> None:
+    ["https://evil.test", "HTTP://evil.test", "www.evil.test", "a@evil.test", "mailto:a@b.c",
+     "a -> b", "--", "x >= 1", "<->", "~=", ":streamlit:"],
+)  # fmt: skip
+def test_plain_breaks_apart_what_escaping_does_not_stop(text: str) -> None:
     assert "\u2060" in plain(text)

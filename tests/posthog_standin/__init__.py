@@ -159,6 +159,16 @@ class PostHogStandIn:
         """Queue faults for the next queries; keys as in `faults.Fault`."""
         self._control("POST", "faults", {"faults": list(faults)})
 
+    def script_exports(self, *scripts: Mapping[str, Any], most: int | None = None) -> None:
+        """Queue how the next exports go (keys as in `downloads.Script`), or how many may run."""
+        given: dict[str, Any] = {"scripts": list(scripts)}
+        self._control("POST", "exports", given if most is None else {**given, "most": most})
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Return the exports that were ordered, as they were."""
+        ordered: list[dict[str, Any]] = self._control("POST", "exports", {})["orders"]
+        return ordered
+
     def reset(self) -> None:
         """Forget requests, faults, cached answers, counters and changed limits; merges stay."""
         self._control("POST", "reset", {})
@@ -243,7 +253,7 @@ def _arguments(
         arguments += ["--property-type", f"{name}={kind}"]
     for name, value in limits.items():
         flag = "--" + name.replace("_", "-")
-        if name == "rates":
+        if name.endswith("rates"):
             arguments += [flag, *(f"{most}/{span}" for most, span in value)]
         else:
             arguments += [flag, str(value)]

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_limit(parser: argparse.ArgumentParser, name: str, default: Any) -> None:
     flag = "--" + name.replace("_", "-")
-    if name == "rates":
+    if name.endswith("rates"):
         parser.add_argument(flag, type=_rate, nargs="+", default=default, metavar="N/SECONDS")
     else:
         parser.add_argument(flag, type=type(default), default=default)
@@ -88,6 +88,7 @@ def main() -> None:
     engine = Engine(export, timezone=options.timezone, directory=directory / "chdb")
     server = Server((options.host, options.port), Service(engine, project, limits))
     address = f"http://{options.host}:{server.server_port}"
+    server.service.downloads.base_url = address
     line = {"url": address, "project_id": options.project_id, "pid": os.getpid()}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

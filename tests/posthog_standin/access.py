@@ -26,13 +26,13 @@ class Key:
         may_see_project: False for a key limited to other projects.
     """
 
-    scopes: frozenset[str] = frozenset({"query:read"})
+    scopes: frozenset[str] = frozenset({"query:read", "batch_export:read", "batch_export:write"})
     may_see_project: bool = True
 
 
 KEYS: Final[Mapping[str, Key]] = {
     API_KEY: Key(),
-    SECRET_KEY: Key(),
+    SECRET_KEY: Key(scopes=frozenset({"query:read"})),
     KEY_WITHOUT_SCOPE: Key(scopes=frozenset({"feature_flag:read"})),
     KEY_OF_OTHER_PROJECT: Key(may_see_project=False),
 }
@@ -42,8 +42,10 @@ def _denied(status: int, code: str, detail: str) -> Refusal:
     return Refusal(status, "authentication_error", code=code, detail=detail)
 
 
-def check_access(authorization: str | None, *, asked: str, project_id: int) -> str:
-    """Return the key of a request that may read this project.
+def check_access(
+    authorization: str | None, *, asked: str, project_id: int, scope: str = "query:read"
+) -> str:
+    """Return the key of a request that may do what a scope allows in this project.
 
     Raises:
         Refusal: 401 without a key or with an unknown one; 403 where scope or project is missing;
@@ -64,6 +66,6 @@ def check_access(authorization: str | None, *, asked: str, project_id: int) -> s
         raise _denied(403, "permission_denied", detail)
     if asked not in {str(project_id), "@current"}:
         raise Refusal(404, "invalid_request", code="not_found", detail="Project not found.")
-    if "query:read" not in key.scopes:
-        raise _denied(403, "permission_denied", "API key missing required scope 'query:read'")
+    if scope not in key.scopes:
+        raise _denied(403, "permission_denied", f"API key missing required scope '{scope}'")
     return token.strip()

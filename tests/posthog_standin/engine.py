@@ -97,6 +97,17 @@ class Engine:
             text = bytes(answer.bytes())
         return _split(text)
 
+    def parquet(self, sql: str) -> bytes:
+        """Return the rows of a SELECT as a Parquet file."""
+        with self._lock:
+            return bytes(self._session.query(sql, "Parquet").bytes())
+
+    def count(self, sql: str) -> int:
+        """Return how many rows a SELECT has."""
+        with self._lock:
+            answer = self._session.query(f"SELECT count() FROM ({sql})", "JSONCompact")  # noqa: S608
+            return int(json.loads(answer.bytes())["data"][0][0])
+
     def merge(self, distinct_id: str, person_id: str) -> None:
         """Move a distinct id to another person, from now on."""
         with self._lock:

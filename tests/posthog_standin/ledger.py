@@ -35,6 +35,7 @@ class Entry:
         bytes_read: what the engine read.
         is_cached: whether the answer came from the cache.
         waited: seconds spent waiting for a place.
+        has_authorization: whether a key came with it.
     """
 
     index: int
@@ -58,6 +59,7 @@ class Entry:
     bytes_read: int | None = None
     is_cached: bool = False
     waited: float = 0.0
+    has_authorization: bool = False
 
 
 class Ledger:

@@ -25,6 +25,7 @@ class Limits:
 
     Attributes:
         rates: (requests, seconds) windows; all of them hold.
+        other_rates: the same for other endpoints than the query one.
         places: queries at once.
         place_wait: seconds a query waits for a place before its 429.
         seconds: execution cap of a query.
@@ -37,6 +38,7 @@ class Limits:
     """
 
     rates: Sequence[tuple[int, float]] = ((240, 60.0), (2_400, 3_600.0))
+    other_rates: Sequence[tuple[int, float]] = ((480, 60.0), (4_800, 3_600.0))
     places: int = 3
     place_wait: float = 30.0
     seconds: float = 10.0

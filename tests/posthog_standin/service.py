@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from .access import check_access
 from .answers import cache_fields, encode, hogql_fields
+from .downloads import FILE_PATH, PATH, Downloads
 from .engine import Engine, Rows
 from .errors import Refusal, parse_error, query_error
 from .expressions import Dialect
@@ -97,6 +98,7 @@ class Service:
     def __init__(self, engine: Engine, project: Project, limits: Limits) -> None:
         self.ledger = Ledger()
         self.script = Script()
+        self.downloads = Downloads(engine)
         self._engine = engine
         self._project = project
         self._own_limits = limits
@@ -109,6 +111,7 @@ class Service:
         """Work under these limits from now on, with fresh counters."""
         self.limits = limits
         self._throttles: dict[str, Throttle] = {}
+        self._other_throttles: dict[str, Throttle] = {}
         self._places = Places(limits.places, limits.place_wait)
         self._budget = Budget(limits.budget_per_hour, limits.budget_hours)
 
@@ -117,6 +120,7 @@ class Service:
         self.ledger.clear()
         self.script.clear()
         self._cache.clear()
+        self.downloads.reset()
         self.set_limits(self._own_limits)
 
     def control(self, action: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,6 +136,10 @@ class Service:
                 self.reset()
             case "faults":
                 self.script.add([read_fault(fault) for fault in given["faults"]])
+            case "exports":
+                self.downloads.script(given.get("scripts", ()))
+                self.downloads.most_under_way = given.get("most", self.downloads.most_under_way)
+                return {"orders": self.downloads.orders()}
             case "merge":
                 self._merge(given)
             case "limits":
@@ -153,9 +161,14 @@ class Service:
 
     def answer(self, asked: Asked, entry: Entry) -> Answer:
         """Return the answer to a request, and write it into its ledger entry."""
-        matched = _QUERY_PATH.match(asked.path.partition("?")[0])
+        path = asked.path.partition("?")[0]
+        matched = _QUERY_PATH.match(path)
+        entry.has_authorization = asked.authorization is not None
         fault = NO_FAULT
-        if matched and asked.method == "POST":
+        if matched is None and (PATH.match(path) or FILE_PATH.match(path)):
+            fault = self.script.next_for(f"{asked.method} {path}")
+            entry.fault = None if fault is NO_FAULT else fault.name or "fault"
+        elif matched and asked.method == "POST":
             fault = self.script.next_for(_peek(asked.body, entry))
             entry.fault = None if fault is NO_FAULT else fault.name or "fault"
         try:
@@ -186,7 +199,7 @@ class Service:
         self, asked: Asked, matched: re.Match[str] | None, entry: Entry, fault: Fault
     ) -> Answer:
         if matched is None:
-            raise Refusal(404, "invalid_request", code="not_found", detail="Endpoint not found.")
+            return self._of_exports(asked)
         key = check_access(
             asked.authorization, asked=matched["project"], project_id=self._project.id
         )
@@ -200,6 +213,36 @@ class Service:
         if matched["kind"] not in {None, request.query.kind}:
             raise parse_error(f"The query kind in the path is not {request.query.kind}")
         return self._run(request, entry, fault)
+
+    def _of_exports(self, asked: Asked) -> Answer:
+        """Answer what is about exports; their files ask for no key, only for the link."""
+        path = asked.path.partition("?")[0]
+        if file := FILE_PATH.match(path):
+            content = self.downloads.file(file["token"])
+            if content is None or asked.method != "GET":
+                return Answer(status=403, headers={}, body=b"<Error>AccessDenied</Error>")
+            headers = {"Content-Type": "application/octet-stream"}
+            return Answer(status=200, headers=headers, body=content)
+        found = PATH.match(path)
+        if found is None:
+            raise Refusal(404, "invalid_request", code="not_found", detail="Endpoint not found.")
+        is_order = found["run"] is None
+        scope = "batch_export:write" if is_order else "batch_export:read"
+        key = check_access(
+            asked.authorization, asked=found["project"], project_id=self._project.id, scope=scope
+        )
+        self._other_throttles.setdefault(key, Throttle(self.limits.other_rates)).admit()
+        if asked.method != ("POST" if is_order else "GET"):
+            detail = f'Method "{asked.method}" not allowed.'
+            raise Refusal(405, "invalid_request", code="method_not_allowed", detail=detail)
+        if is_order:
+            status, fields = self.downloads.create(asked.body)
+        elif found["action"] is None:
+            status, fields = 200, self.downloads.retrieve(found["run"])
+        else:
+            link = self.downloads.link(found["run"], found["part"])
+            return Answer(status=302, headers={"Location": link}, body=b"")
+        return Answer(status=status, headers={}, body=json.dumps(fields).encode())
 
     def _run(self, request: QueryRequest, entry: Entry, fault: Fault) -> Answer:
         if request.is_async:

@@ -17,13 +17,15 @@ from .literals import print_name, print_value
 Run: TypeAlias = Callable[[str], object]
 
 _NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
+_LONG_AGO: Final = "toDateTime64('2020-01-01 00:00:00', 6, 'UTC')"
 _FILES_AT_ONCE: Final = 64
 
 _TABLES: Final = (
     """CREATE TABLE events_raw (
         team_id Int64, uuid UUID, event String, properties String,
         timestamp DateTime64(6, 'UTC'), distinct_id String, elements_chain String,
-        created_at DateTime64(6, 'UTC'), person_id UUID, person_properties String
+        created_at DateTime64(6, 'UTC'), person_id UUID, person_properties String,
+        inserted_at DateTime64(6, 'UTC')
     ) ENGINE = MergeTree PARTITION BY toYYYYMM(timestamp)
     ORDER BY (team_id, toDate(timestamp), event, cityHash64(distinct_id), cityHash64(uuid))""",
     """CREATE TABLE person_raw (
@@ -31,7 +33,8 @@ _TABLES: Final = (
         is_identified Int8, is_deleted Int8, version UInt64
     ) ENGINE = MergeTree ORDER BY (team_id, id)""",
     """CREATE TABLE person_distinct_id_raw (
-        team_id Int64, distinct_id String, person_id UUID, is_deleted Int8, version Int64
+        team_id Int64, distinct_id String, person_id UUID, is_deleted Int8, version Int64,
+        inserted_at DateTime64(6, 'UTC')
     ) ENGINE = MergeTree ORDER BY (team_id, distinct_id)""",
     """CREATE TABLE override_raw (
         team_id Int64, distinct_id String, person_id UUID, is_deleted Int8, version Int64
@@ -107,6 +110,7 @@ def _insert_events(source: str, columns: Sequence[str], team_id: int) -> str:
         _pick(columns, "created_at", "timestamp"),
         f"toUUID(ifNull(nullIf({_pick(columns, 'person_id', 'NULL')}, ''), '{_NIL_UUID}'))",
         _pick(columns, "person_properties", "'{}'"),
+        _pick(columns, "_inserted_at", "timestamp"),
     ]
     return f"INSERT INTO events_raw SELECT {', '.join(picked)} FROM {source}"  # noqa: S608
 
@@ -118,6 +122,7 @@ def _insert_distinct_ids(source: str, columns: Sequence[str], team_id: int) -> s
         "toUUID(person_id)",
         _pick(columns, "is_deleted", "0"),
         _pick(columns, "person_distinct_id_version", "0"),
+        _pick(columns, "_inserted_at", _pick(columns, "created_at", _LONG_AGO)),
     ]
     return f"INSERT INTO person_distinct_id_raw SELECT {', '.join(picked)} FROM {source}"  # noqa: S608
 
@@ -157,7 +162,7 @@ def _persons_from_events() -> str:
 
 def _distinct_ids_from_events() -> str:
     return """INSERT INTO person_distinct_id_raw
-        SELECT any(team_id), distinct_id, argMax(person_id, timestamp), 0, 0
+        SELECT any(team_id), distinct_id, argMax(person_id, timestamp), 0, 0, max(inserted_at)
         FROM events_raw GROUP BY distinct_id"""
 
 
@@ -193,7 +198,7 @@ def merge_statements(distinct_id: str, person_id: str, team_id: int) -> tuple[st
             SELECT {team_id}, {pid}, now64(3), '{{}}', 1, 0, 0
             WHERE {pid} NOT IN (SELECT id FROM person_raw WHERE team_id = {team_id})""",  # noqa: S608
         f"INSERT INTO override_raw {row}",
-        f"INSERT INTO person_distinct_id_raw {row}",
+        f"INSERT INTO person_distinct_id_raw {row}, now64(6)",
         f"""INSERT INTO person_raw
             SELECT team_id, id, any(created_at), '{{}}', 1, 1, max(version) + 1
             FROM person_raw

@@ -208,13 +208,13 @@ class TestProblems:
         assert len(problems) == 4
         assert all(str(problem).count("secret") < 7 for problem in problems)
 
-    def test_read_automations_a_megabyte_of_yaml_is_refused_soon(self, tmp_path: Path) -> None:
+    def test_read_automations_much_yaml_is_refused_soon(self, tmp_path: Path) -> None:
         for i, piece in enumerate(("- ", "a: b\n", "{", "[1, ", "? ", "'")):
-            (tmp_path / f"{i}.yaml").write_text(piece * (990_000 // len(piece)))
+            (tmp_path / f"{i}.yaml").write_text(piece * (190_000 // len(piece)))
         began = time.process_time()
         found, problems = read_automations(tmp_path)
         assert (found, len(problems)) == ([], 6)
-        assert time.process_time() - began < 10
+        assert time.process_time() - began < 4
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

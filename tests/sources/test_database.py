@@ -351,6 +351,10 @@ class TestFaults:
         assert "reported a fault" in said
         assert "22P02" in said
 
+    def test_fault_lock_that_is_not_had_in_time(self, postgres: PushDatabase) -> None:
+        raised = "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '55P03'; END $$"
+        assert "holds a lock on what is read" in self.fault(postgres.url, sa.text(raised))
+
     def test_fault_file_that_is_no_database(self, tmp_path: Path) -> None:
         path = tmp_path / "not.sqlite"
         path.write_text(f"{EMAIL} " * 200)

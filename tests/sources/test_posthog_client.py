@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,8 +18,10 @@ import pytest
 from core.activity.source import Usage
 from core.errors import DataError, PostHogBusy, PostHogDenied, QueryTooBig
 from core.settings import PostHog
-from core.sources import posthog_client
-from core.sources.posthog_client import Answer, Gate, Limits, PostHogClient, gate_for
+from core.sources import posthog_answers, posthog_client
+from core.sources.pace import Gate, Limits, gate_for
+from core.sources.posthog_answers import Answer
+from core.sources.posthog_client import PostHogClient
 from tests.posthog_standin import PostHogStandIn
 
 ONE = "SELECT {x} AS x LIMIT 50000"
@@ -120,6 +122,172 @@ def test_query_sends_values_beside_a_text_that_never_changes(
     asking = Asking(posthog)
     assert asking.client.query(ONE, {"x": value}, name="one").rows == [[value]]
     assert posthog.requests()[0]["query"] == ONE
+
+
+OK = {"columns": ["x"], "results": [[1]]}
+LATER = {"status": 429, "body": {"code": "throttled", "detail": "Request was throttled."}}
+BUDGET = {"status": 429, "body": {"code": "api_queries_budget_exceeded", "detail": "No budget."}}
+
+
+def later(said: str, fault: dict[str, Any] = LATER) -> dict[str, Any]:
+    return {**fault, "headers": {"Retry-After": said}}
+
+
+@pytest.mark.parametrize(
+    ("fault", "n_requests", "least_wait", "most_wait", "expected"),
+    [
+        # Asked again: after the seconds named, else after ever longer ones by chance.
+        (later("21"), 2, 21, 21, None),
+        (later("60"), 2, 60, 60, None),
+        (later("0"), 2, 0.5, 0.5, None),
+        (LATER, 2, 0.5, 2, None),
+        (later("soon"), 2, 0.5, 2, None),
+        (later("-5"), 2, 0.5, 2, None),
+        (later("Wed, 21 Oct 2015 07:28:00 GMT"), 2, 0.5, 2, None),
+        (later("9" * 30), 2, 0.5, 2, None),
+        (later("30", BUDGET), 2, 30, 30, None),
+        (BUDGET, 2, 0.5, 2, None),
+        ({"status": 408, "body": ""}, 2, 0.5, 2, None),
+        ({"status": 500, "body": {"detail": "ClickHouse error."}}, 2, 0.5, 2, None),
+        ({"status": 502, "body": "<html>"}, 2, 0.5, 2, None),
+        ({"status": 503, "body": {"detail": "A little too busy"}}, 2, 0.5, 2, None),
+        ({"status": 503, "headers": {"Retry-After": "9999"}, "body": ""}, 2, 0.5, 2, None),
+        ({"status": 202, "body": {"query_status": {}}}, 2, 0.5, 2, None),
+        ({"status": 101, "body": ""}, 2, 0.5, 2, None),
+        ({"status": 200, "body": {**OK, "error": "it broke"}}, 2, 0.5, 2, None),
+        ({"status": 200, "body": {**OK, "results": [[9]], "is_cached": True}}, 2, 0.5, 2, None),
+        ({"status": 200, "body": {"columns": ["x"]}}, 2, 0.5, 2, None),
+        ({"status": 200, "body": {**OK, "results": None}}, 2, 0.5, 2, None),
+        ({"status": 200, "body": '{"results": [[9]], "columns": ["x"], "results": []}'},
+         2, 0.5, 2, None),
+        ({"status": 200, "body": '{"columns": ["x"], "results": [[1e999]]}'}, 2, 0.5, 2, None),
+        # Believed.
+        ({"status": 200, "body": {**OK, "hasMore": False}}, 1, 0, 0, None),
+        ({"status": 200, "body": {**OK, "hasMore": None}}, 1, 0, 0, None),
+        # Not asked again, and nothing else for a while.
+        (later("61"), 1, 0, 0, (PostHogBusy, "limit of requests is used up")),
+        (later("3600"), 1, 0, 0, (PostHogBusy, "60 minutes")),
+        (later("999999999"), 1, 0, 0, (PostHogBusy, "60 minutes")),
+        (later("2400", BUDGET), 1, 0, 0, (PostHogBusy, "read budget.*No budget.*40 minutes")),
+        # Too much at once: the caller asks for less.
+        ({"status": 504, "body": {"detail": "max execution time"}}, 1, 0, 0, (QueryTooBig, "max")),
+        ({"status": 512, "body": {"detail": "Too long"}}, 1, 0, 0, (QueryTooBig, "Too long")),
+        ({"status": 400, "body": {"code": "too_many_bytes"}}, 1, 0, 0, (QueryTooBig, "costly")),
+        ({"status": 200, "body": {**OK, "hasMore": True}}, 1, 0, 0, (QueryTooBig, "has more")),
+        ({"status": 200, "body": {**OK, "hasMore": "yes"}}, 1, 0, 0, (QueryTooBig, "has more")),
+        # Not asked again.
+        ({"status": 400, "body": {"code": "hogql_syntax_error"}}, 1, 0, 0, (PostHogDenied, "acc")),
+        ({"status": 400, "body": {"code": "parse_error"}}, 1, 0, 0, (PostHogDenied, "accept")),
+        ({"status": 401, "body": {}}, 1, 0, 0, (PostHogDenied, "does not know this key")),
+        ({"status": 402, "body": {}}, 1, 0, 0, (PostHogDenied, "quota")),
+        ({"status": 403, "body": {}}, 1, 0, 0, (PostHogDenied, "may not read")),
+        ({"status": 404, "body": {}}, 1, 0, 0, (PostHogDenied, "no such project")),
+        ({"status": 413, "body": "<html>"}, 1, 0, 0, (PostHogDenied, "status 413")),
+        ({"status": 204, "body": ""}, 1, 0, 0, (PostHogDenied, "status 204")),
+        ({"status": 301, "headers": {"Location": "/"}, "body": ""}, 1, 0, 0,
+         (PostHogDenied, "status 301")),
+        ({"status": 308, "headers": {"Location": "//x"}, "body": ""}, 1, 0, 0,
+         (PostHogDenied, "status 308")),
+    ],
+)  # fmt: skip
+def test_query_does_what_every_answer_asks_for(
+    posthog: PostHogStandIn,
+    fault: dict[str, Any],
+    n_requests: int,
+    least_wait: float,
+    most_wait: float,
+    expected: tuple[type[Exception], str] | None,
+) -> None:
+    asking = Asking(posthog)
+    posthog.script([fault])
+    if expected is None:
+        assert asking.one().rows == [[1]]
+    else:
+        with pytest.raises(expected[0], match=expected[1]):
+            asking.one()
+    assert len(posthog.requests()) == n_requests
+    assert len(asking.time.slept) == n_requests - 1
+    assert all(least_wait <= wait <= most_wait for wait in asking.time.slept)
+
+
+def test_query_fails_at_once_after_three_that_failed_and_then_asks_once_a_while(
+    posthog: PostHogStandIn, tmp_path: Path
+) -> None:
+    asking = Asking(posthog)
+    asking.client._gate = Gate(tmp_path)
+    posthog.script([{"status": 503, "body": {"detail": "too busy"}, "repeat": 0}])
+    for _ in range(3):
+        with pytest.raises(PostHogBusy, match="failed 5 times"):
+            asking.one()
+    assert len(posthog.requests()) == 15
+    for _ in range(20):
+        with pytest.raises(PostHogBusy, match=r"too busy.*asked again in 15 seconds, at .* UTC"):
+            asking.one()
+    assert len(posthog.requests()) == 15
+    asking.time.now += 15
+    with pytest.raises(PostHogBusy, match=r"failed once.*too busy"):
+        asking.one()
+    with pytest.raises(PostHogBusy, match="asked again in 15 seconds"):
+        asking.one()
+    assert len(posthog.requests()) == 16
+    posthog.reset()
+    asking.time.now += 15
+    assert [asking.one().rows for _ in range(3)] == [[[1]]] * 3
+
+
+@pytest.mark.parametrize("fault", [{"status": 504, "body": {}}, {"status": 401, "body": {}}])
+def test_query_that_was_decided_is_no_failure_of_the_source(
+    posthog: PostHogStandIn, fault: dict[str, Any]
+) -> None:
+    asking = Asking(posthog)
+    posthog.script([{**fault, "repeat": 4}])
+    for _ in range(4):
+        with pytest.raises((QueryTooBig, PostHogDenied)):
+            asking.one()
+    assert asking.one().rows == [[1]]
+
+
+def test_query_is_not_sent_while_the_budget_is_used_up_by_whichever_process(
+    posthog: PostHogStandIn, tmp_path: Path
+) -> None:
+    asking, other = Asking(posthog), Asking(posthog)
+    asking.client._gate, other.client._gate = Gate(tmp_path), Gate(tmp_path)
+    posthog.script([later("600", BUDGET)])
+    with pytest.raises(PostHogBusy, match="10 minutes"):
+        asking.one()
+    for one in (asking, other):
+        with pytest.raises(PostHogBusy, match=r"read budget.*asked again in 10 minutes, at"):
+            one.one()
+    assert len(posthog.requests()) == 1
+    asking.time.now = other.time.now = 1600
+    assert other.one().rows == asking.one().rows == [[1]]
+
+
+def test_client_tells_where_processes_cannot_share_a_budget(
+    posthog: PostHogStandIn, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    asking = Asking(posthog)
+    asking.client._gate = Gate(tmp_path / "file" / "pace")
+    asking.one()
+    asking.one()
+    assert len(asking.usage.notes) == 1
+    assert "by this process alone" in asking.usage.notes[0]
+
+
+def test_client_given_a_folder_shares_its_budget_there(
+    posthog: PostHogStandIn, tmp_path: Path
+) -> None:
+    client = PostHogClient(Asking(posthog).settings, Usage(), folder=tmp_path / "pace")
+    assert client.query(ONE, {"x": 1}, name="one").rows == [[1]]
+    client.close()
+    assert len(list((tmp_path / "pace").glob("*.record"))) == 1
+
+
+def test_query_shows_no_control_characters_of_what_posthog_says(posthog: PostHogStandIn) -> None:
+    posthog.script([{"status": 400, "body": {"detail": "a\x1b[31mred\u202e\ud800 end"}}])
+    with pytest.raises(PostHogDenied, match=r"a \[31mred   end"):
+        Asking(posthog).one()
 
 
 def test_query_counts_what_it_used(posthog: PostHogStandIn) -> None:
@@ -226,7 +394,7 @@ def test_query_does_not_wait_for_an_hour(posthog: PostHogStandIn) -> None:
     asking = Asking(posthog)
     body = {"code": "api_queries_budget_exceeded", "detail": "You are out of budget."}
     posthog.script([{"status": 429, "headers": {"Retry-After": "2400"}, "body": body}])
-    with pytest.raises(PostHogBusy, match=r"read budget .* 40 minutes .*out of budget.*kept"):
+    with pytest.raises(PostHogBusy, match=r"read budget .*out of budget.* 40 minutes, at .*kept"):
         asking.one()
     assert asking.time.slept == []
 
@@ -241,6 +409,18 @@ def test_query_stops_at_its_deadline(
     with pytest.raises(PostHogBusy, match="failed 3 times"):
         asking.one()
     assert asking.time.slept == [45, 45]
+
+
+def test_query_gives_up_once_five_minutes_are_over(posthog: PostHogStandIn) -> None:
+    asking = Asking(posthog)
+
+    def sleep_long(_: float) -> None:
+        asking.time.now += 200
+
+    asking.client._sleep = sleep_long
+    posthog.script([{"status": 503, "body": {}, "repeat": 0}])
+    with pytest.raises(PostHogBusy, match="failed 3 times"):
+        asking.one()
 
 
 @pytest.mark.parametrize("status", [504, 512])
@@ -346,12 +526,6 @@ def test_query_ignores_proxies_and_cookies(
     assert len(asking.client._session.cookies) == 0
 
 
-def test_query_refuses_a_certificate_it_cannot_trust(posthog: PostHogStandIn) -> None:
-    asking = Asking(posthog, host=posthog.url.replace("http://", "https://"))
-    with pytest.raises(PostHogDenied, match="certificate"):
-        asking.one()
-
-
 def test_query_ends_a_drip_at_the_seconds_one_request_may_take(posthog: PostHogStandIn) -> None:
     asking = Asking(posthog, timeout=1)
     asking.client._clock = time.monotonic
@@ -366,7 +540,7 @@ def test_query_ends_a_drip_at_the_seconds_one_request_may_take(posthog: PostHogS
 def test_query_ends_an_answer_that_grows_too_large(
     posthog: PostHogStandIn, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
 ) -> None:
-    monkeypatch.setattr(posthog_client, "BODY_LIMIT", 1024**2)
+    monkeypatch.setattr(posthog_answers, "BODY_LIMIT", 1024**2)
     body = json.dumps({"columns": ["x"], "results": [["a" * 30_000_000]]})
     posthog.script([{"status": 200, "body": body, "gzip": is_compressed}])
     asking = Asking(posthog)
@@ -413,109 +587,13 @@ def test_queries_of_all_sessions_keep_their_distance_and_are_three_at_most(
     asked = posthog.requests()
     starts = sorted(request["started"] for request in asked)
     gate = gate_for(settings.host, settings.project_id)
-    assert len(gate._starts) == 7
-    assert min(b - a for a, b in pairwise(gate._starts)) >= 0.5
+    assert len(gate._own.starts) == 7
+    assert min(b - a for a, b in pairwise(gate._own.starts)) >= 0.5
     # The ledger sees the same, but for how long a busy machine lets a request lie.
     assert min(b - a for a, b in pairwise(starts)) >= 0.25
     assert (starts[-1] - starts[0]) / 6 >= 0.5
     at_once = [sum(r["started"] <= start < r["ended"] for r in asked) for start in starts]
     assert max(at_once) == 3
-
-
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [
-        ({"per_minute": 3, "per_hour": 100}, [0, 0.5, 1, 60, 60.5, 61, 120]),
-        ({"per_minute": 100, "per_hour": 2}, [0, 0.5, 3600, 3600.5]),
-        ({"per_minute": 2, "per_hour": 3}, [0, 0.5, 60, 3600, 3600.5, 3660]),
-    ],
-)
-def test_gate_keeps_to_the_limits_of_a_minute_and_an_hour(
-    limits: dict[str, int], expected: list[float]
-) -> None:
-    gate, passing = Gate(), Unhurried()
-    starts = []
-    for _ in expected:
-        with gate.passage(
-            Limits(spacing=0.5, in_flight=3, **limits),
-            deadline=1e9,
-            clock=passing.clock,
-            sleep=passing.sleep,
-        ):
-            starts.append(passing.now - 1000)
-    assert starts == pytest.approx(expected)
-
-
-def test_gate_counts_from_when_a_request_was_on_its_way() -> None:
-    gate, passing = Gate(), Unhurried()
-    limits = Limits(per_minute=99, per_hour=99, spacing=0.5, in_flight=2)
-
-    def enter() -> Any:
-        return gate.passage(limits, deadline=1e9, clock=passing.clock, sleep=passing.sleep)
-
-    with enter() as is_sent:
-        passing.now += 0.3  # a slow connection
-        is_sent()
-        with enter():  # others go on while the first is answered
-            assert passing.now == pytest.approx(1000.8)
-        passing.now += 7
-        is_sent()  # once is enough
-    with enter():
-        assert passing.now == pytest.approx(1007.8)
-
-
-def test_gate_does_not_wait_beyond_the_deadline() -> None:
-    gate, passing = Gate(), Unhurried()
-    limits = Limits(per_minute=9, per_hour=1, spacing=0.5, in_flight=3)
-
-    def enter(deadline: float) -> Any:
-        return gate.passage(limits, deadline=deadline, clock=passing.clock, sleep=passing.sleep)
-
-    with enter(2000):
-        pass
-    with pytest.raises(PostHogBusy, match="60 minutes"), enter(2000):
-        pass
-    assert passing.slept == []
-    with enter(5000):  # the refused one neither counted nor kept its place
-        assert passing.now == 4600
-
-
-def test_gate_gives_up_where_no_request_ends() -> None:
-    gate = Gate()
-    limits = Limits(per_minute=9, per_hour=9, spacing=0.0, in_flight=1)
-
-    def enter(patience: float) -> Any:
-        return gate.passage(
-            limits, deadline=time.monotonic() + patience, clock=time.monotonic, sleep=time.sleep
-        )
-
-    with enter(5), pytest.raises(PostHogBusy, match="under way"), enter(0.05):
-        pass
-    with enter(5):
-        pass
-
-
-def test_gate_is_left_when_asking_fails() -> None:
-    gate, passing = Gate(), Unhurried()
-    limits = Limits(per_minute=99, per_hour=99, spacing=0.5, in_flight=1)
-    for _ in range(3):
-        passage = gate.passage(limits, deadline=1e9, clock=passing.clock, sleep=passing.sleep)
-        with pytest.raises(KeyError), passage:
-            raise KeyError
-
-
-def test_gate_for_is_one_a_project() -> None:
-    found: list[Gate] = []
-    workers = [
-        threading.Thread(target=lambda: found.append(gate_for("https://a", 1))) for _ in range(8)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(set(map(id, found))) == 1
-    assert gate_for("https://a", 2) is not found[0]
-    assert gate_for("https://b", 1) is not found[0]
 
 
 def test_client_keeps_its_key_out_of_what_is_printed(posthog: PostHogStandIn) -> None:

@@ -18,8 +18,18 @@ PEOPLE = ("who", "distinct_ids", "n_rows")
 EMAILS = ("email", "who", "n_rows")
 
 
+NOBODY: dict[tuple[str, ...], list[Any]] = {
+    SLICE: ["", [""], [0]], PEOPLE: ["", [""]], EMAILS: ["", ""],
+}  # fmt: skip
+
+
 def _answer(columns: tuple[str, ...], *rows: list[Any]) -> Answer:
-    return Answer(columns=columns, rows=list(rows))
+    """Return an answer, before its rows the one of nobody, which is counted with them."""
+    if columns not in NOBODY:
+        return Answer(columns=columns, rows=list(rows))
+    counted = [[*row[:-1], row[-1] + 1 if type(row[-1]) is int else row[-1]] for row in rows]
+    n_rows = counted[0][-1] if counted else 1
+    return Answer(columns=columns, rows=[[*NOBODY[columns], n_rows], *counted])
 
 
 def test_read_slice_returns_the_rows() -> None:
@@ -30,12 +40,25 @@ def test_read_slice_returns_the_rows() -> None:
     ]
 
 
-def test_read_slice_without_rows_is_empty() -> None:
+def test_read_slice_of_nobody_is_empty() -> None:
     assert len(read_slice(_answer(SLICE), 10)) == 0
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [["p", ["a"], [0], 1]],
+        [["", [""], [0], 2], ["", [""], [0], 2]],
+    ],
+)
+def test_read_slice_without_the_row_of_nobody_is_no_answer(rows: list[list[Any]]) -> None:
+    with pytest.raises(DataError, match="always there"):
+        read_slice(Answer(columns=SLICE, rows=rows), 10)
+
+
 def test_read_slice_with_fewer_rows_than_there_are_is_too_big() -> None:
-    with pytest.raises(QueryTooBig, match="2 of 70 rows"):
+    with pytest.raises(QueryTooBig, match="3 of 71 rows"):
         read_slice(_answer(SLICE, ["p", ["a"], [0], 70], ["q", ["b"], [0], 70]), 10)
 
 
@@ -50,21 +73,21 @@ def test_read_slice_with_fewer_rows_than_there_are_is_too_big() -> None:
         ([["p", ["a"], [0], None]], "miscounts"),
         ([["p", ["a"], [0], "1"]], "miscounts"),
         ([[None, ["a"], [0], 1]], "another type"),
-        ([[7, ["a"], [0], 1]], "another type"),
+        ([[7, ["a"], [0], 1]], "mixes types"),
         ([["p", None, [0], 1]], "another type"),
-        ([["p", "a", [0], 1]], "another type"),
-        ([["p", [1], [0], 1]], "another type"),
+        ([["p", "a", [0], 1]], "mixes types"),
+        ([["p", [1], [0], 1]], "mixes types"),
         ([["p", ["a", None], [0], 1]], "empty values"),
-        ([["p", [], [0], 1]], "another type"),
+        ([["p", [], [0], 1]], "empty lists"),
         ([["p", ["a"], [0], 2], ["q", ["b"], [], 2]], "empty lists"),
         ([["p", ["a"], [1.0], 1]], "another type"),
         ([["p", ["a"], [1, 2.5], 1]], "another type"),
-        ([["p", ["a"], ["1"], 1]], "another type"),
-        ([["p", ["a"], [True], 1]], "another type"),
+        ([["p", ["a"], ["1"], 1]], "mixes types"),
+        ([["p", ["a"], [True], 1]], "mixes types"),
         ([["p", ["a"], [1, "x"], 1]], "mixes types"),
         ([["p", ["a"], [10**30], 1]], "mixes types"),
         ([["p", ["a\ud800"], [1], 1]], "mixes types"),
-        ([[{"id": 1}, ["a"], [1], 1]], "another type"),
+        ([[{"id": 1}, ["a"], [1], 1]], "mixes types"),
     ],
 )
 def test_read_slice_rejects_a_whole_answer_for_one_wrong_row(
