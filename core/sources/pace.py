@@ -160,7 +160,7 @@ class Gate:
                 if now + wait > deadline:
                     raise PostHogBusy(
                         "The hourly or minutely limit of requests to PostHog is used up; it takes "
-                        f"{in_words(wait)} until the next one. {_KEPT}."
+                        f"{in_words(wait)} until the next one. {_KEPT}: run it again then."
                     )
                 sleep(wait)
             if self._shared is None:
