@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
 import requests
@@ -145,6 +146,19 @@ def costs(headers: Mapping[str, str]) -> tuple[int, int | None]:
     left = (headers.get("X-PostHog-Query-Budget-Remaining-Bytes") or "").strip()
     # It may be overdrawn.
     return read or 0, int(left) if re.fullmatch(r"-?[0-9]{1,18}", left) else None
+
+
+def seconds_ahead(headers: Mapping[str, str], wall: float) -> float:
+    """Return how far a clock is ahead of PostHog's, 0 where no date is said.
+
+    Args:
+        headers: Of a reply that has just arrived.
+        wall: What the clock shows, seconds since 1970 UTC.
+    """
+    try:
+        return wall - parsedate_to_datetime(headers.get("Date") or "").timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _is_cut(n_rows: int, more: object) -> bool:

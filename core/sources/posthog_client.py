@@ -36,6 +36,7 @@ from core.sources.posthog_answers import (
     costs,
     read_answer,
     read_content,
+    seconds_ahead,
 )
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ TOTAL_SECONDS = 300.0
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 10.0
 _LONGEST_BACKOFF = 30.0
+_MOST_AHEAD_SECONDS = 300.0  # what clocks nobody looks after differ by all the same
 _JITTER_SECONDS = 0.1  # so that two requests do not come too close on their way
 _MODIFIERS = {
     "convertToProjectTimezone": False,
@@ -82,6 +84,7 @@ class PostHogClient:
         sleep: Callable[[float], None] = time.sleep,
         gate: Gate | None = None,
         folder: Path | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Prepare to ask.
 
@@ -92,12 +95,15 @@ class PostHogClient:
             sleep: Waits some seconds.
             gate: Who else shares the limits; by default all who ask the project from here.
             folder: Where processes that share them too keep count.
+            wall: What this machine takes for the seconds since 1970 UTC.
         """
         key = settings.api_key.get_secret_value()
         self._settings = settings
         self._usage = usage
         self._clock = clock
         self._sleep = sleep
+        self._wall = wall
+        self._ms_ahead = 0
         self._jitter = random.SystemRandom()
         self._gate = gate or gate_for(settings.host, settings.project_id, folder)
         self._limits = Limits(
@@ -156,6 +162,11 @@ class PostHogClient:
             self._tell_troubles()
         raise AssertionError("unreachable: the last fault is raised")  # pragma: no cover
 
+    @property
+    def ms_ahead(self) -> int:
+        """Return how far this machine's clock is ahead of PostHog's, 0 where hardly so."""
+        return self._ms_ahead
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -170,6 +181,7 @@ class PostHogClient:
             started = self._clock()
             reply = self._exchange(_Body(body, is_sent), deadline)
         self._note_costs(reply)
+        self._note_clock(reply)
         logs.note(
             _LOG, "PostHog answered", request=name, status=reply.status,
             seconds=round(self._clock() - started, 3), n_bytes=len(reply.content),
@@ -264,6 +276,11 @@ class PostHogClient:
             self._usage.bytes_read += read
             if left is not None:
                 self._usage.budget_remaining_bytes = left
+
+    def _note_clock(self, reply: Reply) -> None:
+        ahead = seconds_ahead(reply.headers, self._wall())
+        if reply.status == HTTPStatus.OK:
+            self._ms_ahead = round(ahead * 1000) if ahead > _MOST_AHEAD_SECONDS else 0
 
     def _tell_troubles(self) -> None:
         with self._counting:

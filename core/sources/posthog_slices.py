@@ -21,6 +21,7 @@ from core.activity.plan import MS_PER_SECOND, Plan, Rules, Slice, Use, halves, p
 from core.activity.slices import Piece
 from core.activity.source import Hole, Period, Progress, Usage
 from core.activity.store import Store
+from core.activity.timelines import MS_PER_HOUR
 from core.errors import PostHogDenied, PostHogError, QueryTooBig
 from core.settings import PostHog
 from core.sources.posthog_client import PostHogClient
@@ -81,6 +82,7 @@ class SliceReader:
                 plan, pieces = self._from_store(wanted, names, replace(rules, now=self._now()))
             self._usage.cache_hits += len({piece.use.slice for piece in pieces})
             pieces += self._fetch(plan, names, rules, on_progress, holes)
+        holes += self._not_yet(rules.now)
         return sorted(pieces, key=lambda piece: piece.use.start), _merged_holes(holes)
 
     def _from_store(
@@ -118,7 +120,9 @@ class SliceReader:
         on_progress(_STEP, len(plan.uses), len(plan.uses) + len(plan.gaps))
         queue = _Queue(self, plan.gaps, names, holes)
         with closing(queue.answers()) as answers:
-            for (fetched, table), n_left in answers:
+            for (asked, table), n_left in answers:
+                # By PostHog's clock: a slice of what has not happened yet must not settle.
+                fetched = replace(asked, fetched_at=asked.fetched_at - self._client.ms_ahead)
                 key = f"{self._prefix(names)}{fetched.start}/{fetched.end}/{fetched.fetched_at}"
                 expire = None if rules.is_settled(fetched) else rules.ttl_seconds
                 self._store.put(key, slices.to_bytes(table), expire_seconds=expire)
@@ -129,6 +133,15 @@ class SliceReader:
         if queue.failure is not None and not pieces and not plan.uses:
             raise queue.failure
         return pieces
+
+    def _not_yet(self, now: int) -> list[Hole]:
+        """Return the time that has come here but not where events are recorded."""
+        ahead = self._client.ms_ahead
+        why = (
+            f"The clock of this machine is {ahead / MS_PER_HOUR:,.1f} hours ahead of "
+            "PostHog's, so these hours are still to come. Set the clock, then run again."
+        )
+        return [Hole(start=now - ahead, end=now, why=why)] if ahead else []
 
     @property
     def places(self) -> int:

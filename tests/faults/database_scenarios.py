@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import threading
+from typing import LiteralString
 
 import psycopg2
+from psycopg2 import sql
 from sqlalchemy.engine import Engine
 
 from core.settings import Database
 from core.sources.database import open_engine, reading
 from tests.faults.oracle import DECLARED, EXACT
 from tests.faults.proxy import Trouble
-from tests.faults.rig import READER, Rig
+from tests.faults.rig import Rig
 from tests.faults.scenario import scenario
 
 DATABASE = "PostgreSQL"
@@ -117,9 +119,7 @@ def database_answers_drip(rng: random.Random, rig: Rig) -> None:
 
 
 def _terminate(rig: Rig) -> None:
-    rig.sql(
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{READER}'"  # noqa: S608 - a constant
-    )
+    rig.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
 
 
 @scenario(DATABASE, EXACT)
@@ -141,7 +141,8 @@ def administrator_ends_every_connection(rng: random.Random, rig: Rig) -> None:
 def _locked(rig: Rig, table: str) -> psycopg2.extensions.connection:
     connection = psycopg2.connect(rig.admin_url)
     rig.undo(connection.close)
-    connection.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+    lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table))
+    connection.cursor().execute(lock)
     return connection
 
 
@@ -161,23 +162,23 @@ def table_is_locked_for_a_moment(rng: random.Random, rig: Rig) -> None:
 
 @scenario(DATABASE, DECLARED)
 def database_has_no_connection_left(rng: random.Random, rig: Rig) -> None:
-    rig.undo(lambda: rig.sql(f"ALTER ROLE {READER} CONNECTION LIMIT -1"))
-    rig.sql(f"ALTER ROLE {READER} CONNECTION LIMIT 0")
+    rig.undo(lambda: rig.sql("ALTER ROLE reader CONNECTION LIMIT -1"))
+    rig.sql("ALTER ROLE reader CONNECTION LIMIT 0")
 
 
 @scenario(DATABASE, DECLARED)
 def password_is_changed(rng: random.Random, rig: Rig) -> None:
     rig.undo(rig.set_password)
-    rig.sql(f"ALTER ROLE {READER} PASSWORD 'another'")
+    rig.sql("ALTER ROLE reader PASSWORD 'another'")
 
 
 @scenario(DATABASE, DECLARED)
 def permission_is_revoked(rng: random.Random, rig: Rig) -> None:
     table = rng.choice(["users", "push_notifications"])
-    rig.undo(lambda: rig.sql(f"GRANT SELECT ON {table} TO {READER}"))
+    rig.undo(lambda: rig.sql("GRANT SELECT ON {} TO reader", table))
 
     def revoke() -> None:
-        rig.sql(f"REVOKE SELECT ON {table} FROM {READER}")  # noqa: S608 - constants
+        rig.sql("REVOKE SELECT ON {} FROM reader", table)
 
     if rng.random() < 0.5:
         revoke()
@@ -195,9 +196,9 @@ def table_is_renamed_on_the_way(rng: random.Random, rig: Rig) -> None:
 @scenario(DATABASE, DECLARED)
 def column_is_renamed_on_the_way(rng: random.Random, rig: Rig) -> None:
     column = rng.choice(["email", "posthog_distinct_id", "created_at"])
-    rig.undo(lambda: rig.sql(f"ALTER TABLE users RENAME gone TO {column}"))
-    rename = f"ALTER TABLE users RENAME {column} TO gone"
-    rig.once_at(READING, lambda: rig.sql(rename), done=rng.randint(1, 5))
+    rig.undo(lambda: rig.sql("ALTER TABLE users RENAME gone TO {}", column))
+    rename: LiteralString = "ALTER TABLE users RENAME {} TO gone"
+    rig.once_at(READING, lambda: rig.sql(rename, column), done=rng.randint(1, 5))
 
 
 @scenario(DATABASE, EXACT)

@@ -144,6 +144,12 @@ GUARDS = (
         tests=(f"{_CLIENT}test_query_asks_again_after_a_fault_and_gives_up_after_five_tries",),
     ),
     Guard(
+        name="settled-by-posthogs-clock",
+        target="core.sources.posthog_client:seconds_ahead",
+        disabled=returning(0.0),
+        tests=("tests/sources/test_posthog.py::test_fetch_by_a_clock_ahead_settles_by_posthogs",),
+    ),
+    Guard(
         name="key-goes-to-known-hosts",
         target="core.settings:_is_known",
         disabled=returning(value=True),

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, LiteralString
 from unittest import mock
 from urllib.parse import urlsplit
 
 import psycopg2
 import psycopg2.extensions
+from psycopg2 import sql
 
 from core import loading
 from core.activity.source import Usage, silent
@@ -39,7 +40,6 @@ from tests.faults import world as worlds
 from tests.faults.proxy import Proxy
 from tests.posthog_standin import PostHogStandIn, _scratch
 
-READER = "reader"
 _CONNECT_SECONDS, _STATEMENT_SECONDS, _REQUEST_SECONDS = 3, 5, 5
 _GRACE_SECONDS, _FIRST_WAIT_SECONDS = 0.5, 0.01
 _QUICK_LIMITS = {"rates": ((1_000_000, 60.0),), "budget_per_hour": 0}
@@ -202,7 +202,7 @@ class Rig:
         """Return the settings of the plan."""
         return Settings(
             database={
-                "url": f"postgresql+psycopg2://{READER}:{PASSWORD}@127.0.0.1:{self.pg.port}/postgres",
+                "url": f"postgresql+psycopg2://reader:{PASSWORD}@127.0.0.1:{self.pg.port}/postgres",
                 "connect_timeout": _CONNECT_SECONDS,
                 "statement_timeout": _STATEMENT_SECONDS,
                 **self.plan.database,
@@ -262,10 +262,10 @@ class Rig:
             with connection.cursor() as cursor:
                 yield cursor
 
-    def sql(self, statement: str) -> None:
-        """Run a constant statement as the superuser."""
+    def sql(self, statement: LiteralString, *names: str) -> None:
+        """Run a constant statement as the superuser; each {} in it stands for a name."""
         with self.admin() as cursor:
-            cursor.execute(statement)
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
     def once_at(self, step: str, action: Callable[[], object], *, done: int = 1) -> None:
         """Do something once, when a step of the loading has come so far."""
@@ -304,7 +304,7 @@ class Rig:
     def set_password(self) -> None:
         """Give the reader its password."""
         with self.admin() as cursor:
-            cursor.execute(f"ALTER ROLE {READER} PASSWORD %s", [PASSWORD])
+            cursor.execute("ALTER ROLE reader PASSWORD %s", [PASSWORD])
 
     # --- the servers -------------------------------------------------------------------------
 
@@ -318,8 +318,8 @@ class Rig:
         with contextlib.closing(psycopg2.connect(self.admin_url)) as connection:
             self.world.fill(connection)
         with self.admin() as cursor:
-            cursor.execute(f"CREATE ROLE {READER} LOGIN")
-            cursor.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+            cursor.execute("CREATE ROLE reader LOGIN")
+            cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         self.set_password()
         events, persons = self.world.write_export(self._root)
         self._automations = self.world.write_automations(self._root / "automations")

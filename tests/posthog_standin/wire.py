@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = answer.body + b" " * fault.pad
         body = gzip.compress(body, compresslevel=1) if fault.gzip else body
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)
         for name, value in self._headers(answer, body).items():
             self.send_header(name, value)
         self.end_headers()
@@ -117,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _headers(self, answer: Answer, body: bytes) -> Mapping[str, str]:
         is_json = body[:1] in {b"{", b"["} or answer.fault.gzip
-        headers = {"Content-Type": "application/json" if is_json else "text/html"}
+        headers = {
+            "Date": self.date_time_string(),
+            "Content-Type": "application/json" if is_json else "text/html",
+        }
         if answer.fault.gzip:
             headers["Content-Encoding"] = "gzip"
         if answer.fault.no_length:

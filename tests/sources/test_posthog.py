@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +151,14 @@ class Open(Gate):
 class Rig:
     """A source over a stand-in, with a clock of its own and a folder to keep things."""
 
-    def __init__(self, posthog: PostHogStandIn, folder: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        posthog: PostHogStandIn,
+        folder: Path,
+        *,
+        wall: Callable[[], float] = time.time,
+        **settings: Any,
+    ) -> None:
         self.posthog, self.folder = posthog, folder
         self.now = NOW
         self.settings = PostHog(
@@ -161,7 +170,7 @@ class Rig:
             }
         )
         self.store = Store(folder)
-        client = PostHogClient(self.settings, Usage(), sleep=lambda _: None, gate=Open())
+        client = PostHogClient(self.settings, Usage(), sleep=lambda _: None, gate=Open(), wall=wall)
         self.source = PostHogSource(self.settings, self.store, now=lambda: self.now, client=client)
         self.steps: list[tuple[str, int, int]] = []
 
@@ -687,3 +696,38 @@ def test_source_by_itself_makes_a_client_that_keeps_the_limits(
     assert source.usage.bytes_read > 0
     rig.close()
     source.close()
+
+
+def test_fetch_by_a_clock_ahead_settles_by_posthogs(
+    standin: PostHogStandIn, tmp_path: Path, world: World
+) -> None:
+    standin.reset()
+    date = {"headers": {"Date": "Thu, 01 Jan 2026 00:00:00 GMT"}}
+    standin.script([date] * 20)
+    ten_days = 10 * MS_PER_DAY
+    posthogs = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    hasty = Rig(standin, tmp_path, wall=lambda: posthogs + ten_days / 1000)
+    (hole,) = hasty.fetch(Period(SETTLED.start, NOW)).holes
+    hasty.close()
+    assert (hole.start, hole.end) == (NOW - ten_days, NOW)
+    assert "240.0 hours ahead of PostHog's" in hole.why
+    standin.reset()
+    later = Rig(standin, tmp_path)
+    later.now = NOW + MS_PER_HOUR
+    late = Period(MIDNIGHT - 12 * MS_PER_DAY, MIDNIGHT - 10 * MS_PER_DAY)
+    activity = later.fetch(late)
+    later.close()
+    assert activity.holes == ()
+    assert "a slice of activity" in [one["name"] for one in standin.requests()]
+    pd.testing.assert_frame_equal(_rows(activity.timelines), world.expected(late, EVENTS))
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 00:00:00 GMT"])
+def test_fetch_believes_its_clock_where_posthogs_is_not_to_be_read(
+    standin: PostHogStandIn, tmp_path: Path, date: str
+) -> None:
+    standin.reset()
+    standin.script([{"headers": {"Date": date}}] * 20)
+    rig = Rig(standin, tmp_path)
+    assert rig.fetch(Period(NOW - 20 * MS_PER_DAY, NOW)).holes == ()
+    rig.close()
