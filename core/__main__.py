@@ -25,7 +25,8 @@ from core.outputs import files, summary
 from core.pipeline import measure
 from core.progress import Reporter
 from core.publish.files import write_all
-from core.settings import Analysis, Settings, read_settings
+from core.sections import Analysis
+from core.settings import Settings, read_settings
 from core.span import span_of
 
 _LOG = logging.getLogger(__name__)

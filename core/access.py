@@ -6,7 +6,7 @@ import string
 from collections.abc import Mapping
 from typing import Literal
 
-from core.settings import Access
+from core.sections import Access
 
 Verdict = Literal["allowed", "no_email", "unverified", "not_listed", "expired"]
 

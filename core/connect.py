@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from core.activity.source import ActivitySource, Progress
 from core.activity.store import Store
 from core.demo import World, read_demo, write_demo
-from core.settings import Analysis, Database, Events, Folder, Settings
+from core.sections import Analysis, Database, Events, Folder
+from core.settings import Settings
 from core.sources.exports import ExportSource
 from core.sources.posthog import PostHogSource
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from core.activity.source import Progress, Usage
 from core.errors import ConfigError, PostHogError
-from core.settings import PostHog, Settings
+from core.sections import PostHog
+from core.settings import Settings
 from core.sources.automations import read_automations, with_triggers
 from core.sources.file_download import Download, Downloaded, weeks_between
 from core.sources.file_download_api import FileDownloadApi, Order

@@ -21,7 +21,7 @@ from core.measure.panel import Panel, Rules, all_rates
 from core.measure.pooling import ALL, classic_layers
 from core.measure.windows import Sends, WindowLengths, count_windows
 from core.partial import incomplete_campaigns, touched_pushes
-from core.settings import Outliers
+from core.sections import Outliers
 from core.sources.recipients import positions
 from core.studies import study_of
 

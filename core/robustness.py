@@ -28,7 +28,7 @@ from core.measure.state import HISTORY_DAYS
 from core.measure.study import Study
 from core.measure.window_control import WINDOW, window
 from core.measure.windows import Sends, WindowLengths, count_windows
-from core.settings import Outliers
+from core.sections import Outliers
 from core.span import to_ms
 
 POST_HOURS = (24, 48, 72)

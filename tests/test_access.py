@@ -6,7 +6,8 @@ import pytest
 
 from core.access import judge
 from core.errors import ConfigError
-from core.settings import Access, read_settings
+from core.sections import Access
+from core.settings import read_settings
 
 NOW = 1_790_000_000.0
 LIST = Access(emails=("Ann@Example.com", "größe@example.com"), domains=("Team.example",))

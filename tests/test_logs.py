@@ -16,7 +16,8 @@ from core import logs, redaction
 from core.errors import DatabaseError
 from core.logs import JsonLines, configure, note, traced
 from core.redaction import redacted, secrets_of
-from core.settings import Database, Export, Log, PostHog, Settings
+from core.sections import Database, Export, Log, PostHog
+from core.settings import Settings
 
 PASSWORD = "p@ss/w:rd-canary"
 KEY = "phx_canarycanary123"

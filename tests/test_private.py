@@ -18,7 +18,8 @@ from core import outputs
 from core.errors import PushliftError
 from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS
 from core.private import KEY_FILE, export_key, exported_ids, hashed, holds_email, shareable
-from core.settings import Cache, Export, Settings
+from core.sections import Cache, Export
+from core.settings import Settings
 
 KEY = bytes(range(32))
 
@@ -96,7 +97,7 @@ def test_export_key_is_random_private_and_stays(tmp_path):
 def test_export_key_is_one_for_processes_that_begin_together(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from core.private import export_key; from core.settings import Cache, Settings\n"
+        "from core.private import export_key; from core.sections import Cache, Settings\n"
         "print(export_key(Settings(cache=Cache(dir=Path(sys.argv[1])))).hex())"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "cache")]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.measure.paired import group_moments, paired_effects
 from core.measure.ratios import Floats
-from core.settings import Outliers
+from core.sections import Outliers
 
 IQR_FENCE = 1.5
 Z_LIMIT = 3.0

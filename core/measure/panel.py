@@ -14,7 +14,7 @@ from core.measure.outliers import common_cap, within_iqr, within_zscore
 from core.measure.paired import Codes
 from core.measure.ratios import Floats
 from core.measure.windows import EventIndex, Sends, WindowCounts, WindowLengths, count_blocks
-from core.settings import Outliers
+from core.sections import Outliers
 
 MIN_OBSERVED_MS = MS_PER_HOUR
 """A user observed for less than an hour has no rate yet."""

@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from core.errors import ConfigError, DatabaseError, DataError, PushliftError
-from core.settings import Database
+from core.sections import Database
 from core.sources import watch
 from core.sources.checks import Check
 from core.sources.faults import in_words, place, too_slow

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from core.activity.source import Activity, Hole, Period, Progress, Usage
 from core.activity.timelines import MS_PER_DAY, from_rows
 from core.errors import ExportError
-from core.settings import Events
+from core.sections import Events
 from core.sources.file_download_folder import holes_in
 
 _REQUIRED = ("uuid", "event", "distinct_id", "timestamp")

@@ -25,7 +25,7 @@ import urllib3
 
 from core.activity.source import Usage
 from core.errors import PostHogBusy, PostHogDenied, PostHogError
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.file_download_files import (
     MAX_SIZE_MB,
     Fault,

@@ -19,7 +19,7 @@ import urllib3
 
 from core.activity.source import Usage
 from core.errors import ExportError, PostHogDenied
-from core.settings import PostHog, is_loopback
+from core.sections import PostHog, is_loopback
 from core.sources.https import ending_after, is_distrusted, private_session
 from core.sources.room import ensure_room, out_of_room
 

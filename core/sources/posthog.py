@@ -26,7 +26,7 @@ from core.activity.source import Activity, Hole, Period, Progress, Usage, silent
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY
 from core.errors import PostHogBusy, PostHogError, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.checks import Check
 from core.sources.posthog_client import PostHogClient
 from core.sources.posthog_queries import (

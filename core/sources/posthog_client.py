@@ -23,7 +23,7 @@ import urllib3
 from core import logs
 from core.activity.source import Usage
 from core.errors import DataError, PostHogBusy, PostHogDenied, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.https import ending_after, is_distrusted, private_session
 from core.sources.pace import Gate, Limits, gate_for
 from core.sources.posthog_answers import (

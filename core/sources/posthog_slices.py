@@ -23,7 +23,7 @@ from core.activity.source import Hole, Period, Progress, Usage
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_HOUR
 from core.errors import PostHogDenied, PostHogError, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.posthog_client import PostHogClient
 from core.sources.posthog_queries import SLICE_QUERY, read_slice
 

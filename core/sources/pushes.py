@@ -23,7 +23,7 @@ from tenacity import (
 )
 
 from core.activity.source import Progress, silent
-from core.settings import Database
+from core.sections import Database
 from core.sources.database import reading
 from core.sources.faults import ConnectionLost
 from core.sources.rights import hides_rows

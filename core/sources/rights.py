@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.settings import Database
+from core.sections import Database
 from core.sources.checks import Check
 from core.sources.tables import SourceTable, quoted
 

@@ -19,7 +19,7 @@ from sqlalchemy.sql.expression import ColumnElement, Select
 
 from core.activity.source import Progress
 from core.errors import DataError
-from core.settings import Database
+from core.sections import Database
 from core.sources.instants import fetched_type, selected, to_utc
 from core.sources.segments import conditions
 from core.sources.tables import INSTANTS, SourceTable, describe, refuse_naive

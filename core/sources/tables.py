@@ -12,7 +12,7 @@ from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.sql.expression import ColumnElement, TableClause
 
 from core.errors import DataError
-from core.settings import PUSH_COLUMNS, USER_COLUMNS, Database
+from core.sections import PUSH_COLUMNS, USER_COLUMNS, Database
 from core.sources.faults import missing_column, missing_table, place
 
 Role = Literal["push_notifications", "users"]

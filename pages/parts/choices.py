@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from core.errors import ConfigError
 from core.frames import LAYERS
-from core.settings import Analysis, Outliers, Settings
+from core.sections import Analysis, Outliers
+from core.settings import Settings
 from core.span import DEFAULT_DAYS, Span, span_of
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from core.loading import Loaded
 from core.measure.panel import Rules
 from core.measure.windows import WindowLengths
 from core.publish import words
-from core.settings import Outliers, Settings, read_settings
+from core.sections import Outliers
+from core.settings import Settings, read_settings
 from core.span import Span, span_of, to_ms
 from pages.parts import access, measured, pools, tables, waiting
 from pages.parts.choices import Choices, Period, period_of, span_around

@@ -18,7 +18,7 @@ from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.measure.panel import Rules
 from core.measure.pooling import ALL
 from core.measure.weekly import weekly_lifts
-from core.settings import Outliers
+from core.sections import Outliers
 from pages.parts.choices import Choices, Period
 from pages.parts.weeks import headline_weeks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.publish import formats, words
-from core.settings import Outliers
+from core.sections import Outliers
 from pages.parts.tables import interval, level
 
 _RULES: dict[Outliers, str] = {

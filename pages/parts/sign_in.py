@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
-from core.settings import is_loopback
+from core.sections import is_loopback
 
 Address = tuple[str, dict[str, list[str]]]
 """A page's name, and every parameter with its values."""

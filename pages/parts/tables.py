@@ -10,7 +10,7 @@ from core.frames import LAYERS
 from core.measure.estimates import ORDER
 from core.publish import formats, words
 from core.publish.words import Verdict
-from core.settings import Outliers
+from core.sections import Outliers
 from pages.parts.choices import Method
 
 CLEAR = {

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import sql
 from sqlalchemy.engine import Engine
 
-from core.settings import Database
+from core.sections import Database
 from core.sources.database import open_engine, reading
 from tests.faults.oracle import DECLARED, EXACT
 from tests.faults.proxy import Trouble

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from core.errors import PushliftError
 from core.publish import tables
-from core.settings import Database
+from core.sections import Database
 from core.sources.automations import Automation, read_automations
 from core.sources.campaigns import assign_campaigns
 from core.sources.database import open_engine

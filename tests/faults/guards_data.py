@@ -157,7 +157,7 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         name="no-clear-text-to-posthog",
-        target="core.settings:is_loopback",
+        target="core.sections:is_loopback",
         disabled=instead(lambda _: True),
         tests=("tests/test_settings.py",),
     ),

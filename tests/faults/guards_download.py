@@ -19,7 +19,7 @@ GUARDS = (
     ),
     Guard(
         name="export-link-loopback",
-        target="core.settings:is_loopback",
+        target="core.sections:is_loopback",
         disabled=returning(value=True),
         tests=(f"{_FILE}checked_link_takes_loopback_only_where_posthog_is_there",),
     ),

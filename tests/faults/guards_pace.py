@@ -151,7 +151,7 @@ GUARDS = (
     ),
     Guard(
         name="key-goes-to-known-hosts",
-        target="core.settings:_is_known",
+        target="core.sections:_is_known",
         disabled=returning(value=True),
         tests=("tests/test_settings.py::test_read_settings_refuses_hosts_nobody_listed",),
     ),

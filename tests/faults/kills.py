@@ -26,7 +26,7 @@ from typing import Any
 from core.activity.source import Period, Usage
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.pace_record import Limits
 from core.sources.posthog import PostHogSource
 from core.sources.posthog_client import Gate, PostHogClient

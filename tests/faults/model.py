@@ -33,7 +33,7 @@ from core.activity.source import Activity, Period
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR
 from core.errors import PostHogBusy, PostHogError, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.posthog import IDENTITY_TTL_SECONDS, PostHogSource
 from core.sources.posthog_client import Answer
 from core.sources.posthog_queries import MERGED_QUERY, SLICE_QUERY

@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection
 
 from core.activity.source import Usage
 from core.errors import PushliftError
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.https import WatchedAdapter
 from core.sources.pace import Gate
 from core.sources.posthog_answers import Answer

@@ -16,7 +16,8 @@ from core.loading import Loaded, load
 from core.measure.panel import Rules
 from core.measure.weekly import weekly_lifts
 from core.pipeline import measure
-from core.settings import Database, Events, Folder, Settings
+from core.sections import Database, Events, Folder
+from core.settings import Settings
 from core.span import span_of
 
 ZONE = "America/New_York"

@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import ConfigError
 from core.frames import LAYERS
-from core.settings import Analysis, Settings
+from core.sections import Analysis
+from core.settings import Settings
 from core.span import span_of
 from pages.parts.choices import Choices, choices_of, period_of, span_around
 

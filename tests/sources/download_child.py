@@ -10,7 +10,8 @@ from pathlib import Path
 from core.activity.source import silent
 from core.downloading import Dates, download
 from core.errors import PushliftError
-from core.settings import Analysis, Folder, PostHog, Settings
+from core.sections import Analysis, Folder, PostHog
+from core.settings import Settings
 from tests.posthog_standin import PostHogStandIn
 from tests.sources.download_world import METRICS, NOW
 

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from core.activity.source import silent
 from core.downloading import Dates, download
-from core.settings import Analysis, Database, Folder, PostHog, Settings
+from core.sections import Analysis, Database, Folder, PostHog
+from core.settings import Settings
 from core.sources.file_download import Downloaded
 from tests.posthog_standin import PostHogStandIn
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.settings import Columns, Database, Tables
+from core.sections import Columns, Database, Tables
 from core.sources.database import open_engine
 from core.sources.pushes import RawPushes, read_push_rows
 from tests.conftest import PASSWORD

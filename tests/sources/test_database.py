@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from core.errors import ConfigError, DatabaseError
-from core.settings import Database
+from core.sections import Database
 from core.sources import watch
 from core.sources.database import check_database, open_engine, reading
 from core.sources.faults import ConnectionLost

@@ -10,7 +10,7 @@ import pytest
 
 from core.activity.source import Period, silent
 from core.errors import ExportError
-from core.settings import Events
+from core.sections import Events
 from core.sources.exports import ExportSource
 from core.span import to_ms
 

@@ -14,7 +14,7 @@ import pytest
 
 from core.activity.source import Usage
 from core.errors import PostHogBusy, PostHogDenied
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources import posthog_client
 from core.sources.pace import Gate
 from core.sources.posthog_client import PostHogClient

@@ -263,7 +263,7 @@ import sys, time
 from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 from core.activity.source import Usage
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.pace import Limits
 from core.sources.posthog_client import PostHogClient
 settings = PostHog(host=sys.argv[1], project_id=1, api_key="phx_x")

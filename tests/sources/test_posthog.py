@@ -20,7 +20,7 @@ from core.activity.source import Activity, Hole, Period, Usage
 from core.activity.store import Store
 from core.activity.timelines import MS_PER_DAY, MS_PER_HOUR, Timelines
 from core.errors import PostHogBusy, PostHogDenied, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources.posthog import PostHogSource
 from core.sources.posthog_client import Gate, Limits, PostHogClient
 from tests.posthog_standin import PostHogStandIn

@@ -17,7 +17,7 @@ import pytest
 
 from core.activity.source import Usage
 from core.errors import DataError, PostHogBusy, PostHogDenied, QueryTooBig
-from core.settings import PostHog
+from core.sections import PostHog
 from core.sources import posthog_answers, posthog_client
 from core.sources.pace import Gate, Limits, gate_for
 from core.sources.posthog_answers import Answer
