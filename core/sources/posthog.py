@@ -40,7 +40,7 @@ from core.sources.posthog_queries import (
     read_emails,
     read_people,
 )
-from core.sources.posthog_slices import SliceReader, in_parts, numbers_of, question
+from core.sources.posthog_slices import SliceReader, in_halves, in_parts, numbers_of, question
 
 IDENTITY_TTL_SECONDS = 24 * 3600
 BATCH = 1000
@@ -150,10 +150,12 @@ class PostHogSource:
             PERSONS_QUERY,
             {"ids": asked},
             slices.PEOPLE,
-            partial(self._ask_persons, asked),
+            partial(in_halves, self._ask_persons, asked),
         )
         person, distinct = slices.exploded(table)
-        return pd.DataFrame({"distinct_id": distinct, "person_id": person}, dtype="str")
+        found = pd.DataFrame({"distinct_id": distinct, "person_id": person}, dtype="str")
+        # halves may meet the same person, and the later one may know of a merge in between
+        return found.drop_duplicates("distinct_id", keep="last", ignore_index=True)
 
     def persons_with(self, emails: Sequence[str]) -> pd.DataFrame:
         """Return `email`, `person_id` for up to 1,000 e-mails, trimmed and case-folded.
@@ -169,20 +171,22 @@ class PostHogSource:
         # Where lower-casing and case-folding differ, PostHog's lowerUTF8 is the former.
         forms = sorted({*folded, *_askable([email.strip().lower() for email in emails])})
         asked = sorted({form.casefold() for form in forms})
-        table = self._looked_up(
-            EMAILS_QUERY,
-            {"emails": forms},
-            FOUND,
-            lambda: self._client.read(
+
+        def ask(some: list[str]) -> pa.Table:
+            return self._client.read(
                 EMAILS_QUERY,
-                {"emails": forms},
+                {"emails": some},
                 name="the persons with e-mails",
                 parse=lambda answer: read_emails(answer, asked),
-            ),
+            )
+
+        table = self._looked_up(
+            EMAILS_QUERY, {"emails": forms}, FOUND, partial(in_halves, ask, forms)
         )
         email = np.asarray(asked, dtype=object)[table.column("position").to_numpy()]
         person = table.column("person_id").to_pandas()
-        return pd.DataFrame({"email": email, "person_id": person}, dtype="str")
+        found = pd.DataFrame({"email": email, "person_id": person}, dtype="str")
+        return found.drop_duplicates(ignore_index=True)
 
     def check(self, events: Sequence[str] = ()) -> list[Check]:
         """Return whether the project can be read, and whether the tracked events occur.
@@ -223,7 +227,7 @@ class PostHogSource:
                 PERSONS_QUERY,
                 {"ids": asked},
                 slices.PEOPLE,
-                partial(self._ask_persons, asked),
+                partial(in_halves, self._ask_persons, asked),
                 ttl_seconds=max(self._now() - newest, 0) // MS_PER_SECOND,
             )
             told.append(Told(table, max(at, newest + 1)))

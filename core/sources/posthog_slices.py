@@ -266,6 +266,21 @@ def in_parts(ask: Callable[[int, int], pa.Table], numbers: Sequence[int]) -> pa.
     return pa.concat_tables([ask(part, numbers[-1]) for part in range(numbers[-1])])
 
 
+def in_halves(ask: Callable[[list[str]], pa.Table], wanted: list[str]) -> pa.Table:
+    """Return what is told of each of some, asked for by halves where it is too much at once.
+
+    Raises:
+        QueryTooBig: One by itself is too much.
+    """
+    try:
+        return ask(wanted)
+    except QueryTooBig:
+        middle = len(wanted) // 2
+        if not middle:
+            raise
+    return pa.concat_tables([in_halves(ask, wanted[:middle]), in_halves(ask, wanted[middle:])])
+
+
 def numbers_of(key: str, prefix: str) -> list[int]:
     """Return the numbers at the end of a key, or none where it holds anything else."""
     parts = key.removeprefix(prefix).split("/")

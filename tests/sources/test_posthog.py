@@ -615,6 +615,29 @@ def test_persons_with_an_email_of_several_persons_returns_them_all(rig: Rig) -> 
     assert set(found["email"]) == {"shared@example.com"}
 
 
+@pytest.mark.parametrize(
+    ("look_up", "asked"),
+    [
+        ("persons_of", ["anon_3", "u_3", "u_77", "u_5", "u_6"]),
+        ("persons_with", ["user1@example.com", "user5@example.com", "shared@example.com"]),
+    ],
+)
+def test_lookups_too_big_at_once_are_asked_for_by_halves(
+    rig: Rig, tmp_path: Path, look_up: str, asked: list[str]
+) -> None:
+    whole = getattr(rig.source, look_up)(asked)
+    rig.asked()
+    other = Rig(rig.posthog, tmp_path / "other")
+    rig.posthog.script([{"set_fields": {"hasMore": True}}])
+    found = getattr(other.source, look_up)(asked)
+    other.close()
+    assert len(other.asked()) == 3
+    by = list(whole.columns)
+    pd.testing.assert_frame_equal(
+        found.sort_values(by, ignore_index=True), whole.sort_values(by, ignore_index=True)
+    )
+
+
 @pytest.mark.parametrize("look_up", ["persons_of", "persons_with"])
 def test_lookups_are_of_a_thousand_at_most(rig: Rig, look_up: str) -> None:
     ask = getattr(rig.source, look_up)
