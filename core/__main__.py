@@ -1,36 +1,33 @@
-"""The command line: python -m core analyze | check | demo | download."""
+"""The command line: python -m core analyze | watch | check | demo | download."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import sys
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 from pydantic import ValidationError
 
 from core import downloading, logs
 from core.check import check_all
-from core.connect import Wiring, wire
+from core.connect import wire
+from core.cross_check import in_words
 from core.demo import World, read_demo, write_demo
 from core.downloading import Dates
 from core.errors import ConfigError, PushliftError
-from core.loading import load
-from core.measure.panel import Rules
-from core.measure.windows import WindowLengths
-from core.outputs import files, summary
-from core.pipeline import measure
+from core.outputs import summary
 from core.progress import Reporter
-from core.publish.files import write_all
 from core.sections import Analysis
 from core.settings import Settings, read_settings
-from core.span import span_of
+from core.watching import DONE, NOTHING, PARTIAL, Job, Ran, Stop
+from core.watching import run as run_job
+from core.watching import watch as watch_job
 
 _LOG = logging.getLogger(__name__)
-DONE, PARTIAL, NOTHING = 0, 1, 2
 _WORLD = World()
 _SETTINGS = click.option(
     "--settings",
@@ -64,27 +61,42 @@ def _moment(_context: click.Context, option: click.Parameter, text: str | None) 
         ) from None
 
 
+def _choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that stand above the settings' analysis section."""
+    options = (
+        click.option("--baseline-days", type=int, metavar="N", help="Before the push; default 30."),
+        click.option("--post-hours", type=int, metavar="N", help="After the push; default 48."),
+        click.option("--confidence-level", type=float, metavar="P", help="Default 0.95."),
+        click.option("--min-recipients", type=int, metavar="N", help="Measured users; default 30."),
+        click.option(
+            "--outliers",
+            type=click.Choice(["keep", "winsorize", "iqr", "zscore"]),
+            help="winsorize caps all windows alike; iqr and zscore drop users and only describe.",
+        ),
+        click.option(
+            "--out", type=click.Path(path_type=Path), metavar="DIR", help="Write results here."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @_SETTINGS
 @click.option("--since", callback=_day, metavar="DATE", help="First day of sends.")
 @click.option("--until", callback=_day, metavar="DATE", help="First day no longer in it.")
-@click.option("--baseline-days", type=int, metavar="N", help="Days before the push; default 30.")
-@click.option("--post-hours", type=int, metavar="N", help="Hours after the push; default 48.")
-@click.option("--confidence-level", type=float, metavar="P", help="Of intervals; default 0.95.")
-@click.option("--min-recipients", type=int, metavar="N", help="Measured users; default 30.")
-@click.option(
-    "--outliers",
-    type=click.Choice(["keep", "winsorize", "iqr", "zscore"]),
-    help="winsorize caps all windows alike; iqr and zscore drop users and only describe.",
-)
+@_choices
 @click.option(
     "--as-of",
     callback=_moment,
     metavar="INSTANT",
     help="Now, for what is still open; default the clock, on the demo its end.",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write results here.")
 @click.option("--refresh", is_flag=True, help="Fetch again what may have changed.")
+@click.option(
+    "--cross-check", is_flag=True, help="Compare with PostHog's own totals; 1-2 requests."
+)
 @click.pass_context
 def analyze(
     context: click.Context,
@@ -95,27 +107,58 @@ def analyze(
     as_of: datetime | None,
     out: Path | None,
     refresh: bool,
+    cross_check: bool,
     **choices: float | str | None,
 ) -> None:
     """Measure every campaign of a period and write the results."""
     report = Reporter(sys.stderr)
-    wiring = wire(_with_choices(_settings(settings_file), choices), report)
-    zone = wiring.settings.analysis.timezone
-    now = as_of or wiring.default_as_of
-    now = now if now.tzinfo else now.replace(tzinfo=ZoneInfo(zone))
-    span = span_of(since=since, until=until, as_of=now, timezone=zone)
-    rules = _rules(wiring)
-    loaded = load(wiring, span, rules.lengths, on_progress=report, refresh=refresh)
-    results = measure(loaded, rules, on_progress=report)
-    if out is not None:
-        report("Writing files", 0, 1)
-        write_all(out, files(loaded, results))
-        report("Writing files", 1, 1)
+    job = Job(
+        settings=_with_choices(_settings(settings_file), choices), what="analyze", since=since,
+        until=until, as_of=as_of, out=out, is_refreshed=refresh, is_cross_checked=cross_check,
+    )  # fmt: skip
+    ran = run_job(job, on_progress=report)
     report.close()
-    click.echo(summary(loaded, results))
+    click.echo(_said(ran))
     if out is not None:
         click.echo(f"Files are in {out}.")
-    context.exit(PARTIAL if loaded.is_partial else DONE)
+    context.exit(PARTIAL if ran.loaded.is_partial else DONE)
+
+
+@cli.command()
+@_SETTINGS
+@click.option(
+    "--every",
+    default=6.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="From the beginning of one run to that of the next.",
+)
+@click.option("--times", type=click.IntRange(min=1), metavar="N", help="Runs; default no end.")
+@_choices
+@click.pass_context
+def watch(
+    context: click.Context,
+    /,
+    settings_file: Path | None,
+    every: float,
+    times: int | None,
+    out: Path | None,
+    **choices: float | str | None,
+) -> None:
+    """Measure the last 60 days at once and again every few hours, until told to stop."""
+    job = Job(settings=_with_choices(_settings(settings_file), choices), what="watch", out=out)
+    report, stop = Reporter(sys.stderr), Stop()
+
+    def say(line: str) -> None:
+        report.close()
+        click.echo(line)
+
+    with stop.listening():
+        status = watch_job(
+            job, every_hours=every, times=times, say=say, stop=stop, on_progress=report
+        )
+    context.exit(status)
 
 
 @cli.command()
@@ -208,14 +251,15 @@ def _with_choices(settings: Settings, choices: dict[str, float | str | None]) ->
         raise ConfigError(f"{option}: {first['msg'][0].lower()}{first['msg'][1:]}.") from None
 
 
-def _rules(wiring: Wiring) -> Rules:
-    analysis = wiring.settings.analysis
-    return Rules(
-        lengths=WindowLengths(baseline_days=analysis.baseline_days, post_hours=analysis.post_hours),
-        confidence_level=analysis.confidence_level,
-        min_recipients=analysis.min_recipients,
-        outliers=analysis.outliers,
-    )
+def _said(ran: Ran) -> str:
+    """Return what a run came to, on a screen of plain text."""
+    lines = [summary(ran.loaded, ran.results)]
+    lines += in_words(ran.native) if ran.native is not None else []
+    if ran.why_not_native:
+        lines.append(f"Cross-check with PostHog: not compared. {ran.why_not_native}")
+    lines += [f"Alert: {one.words}" for one in ran.left.record.alerts]
+    lines += [f"Note: {notice}" for notice in ran.left.notices]
+    return "\n".join(lines)
 
 
 def main() -> int:

@@ -123,6 +123,14 @@ CAMPAIGNS = Table(
         Column("window_closes_at", "instant", "when the last post window closes", "no delivery"),
         Column("title", "text", "the message as most recipients saw it", "none"),
         Column("body", "text", "the message as most recipients saw it", "none"),
+        Column("n_sent_at_used", "integer", "recipients without delivered_at: sent_at stands in"),
+        Column("n_early", "integer", "of the others, delivered before sent or before the trigger"),
+        Column("n_before_sign_up", "integer", "of the others, delivered before their sign-up"),
+        Column("n_no_sign_up", "integer", "recipients whose sign-up is not known"),
+        Column("n_no_trigger", "integer", "recipients without trigger_at where layer 3 needs it"),
+        Column("n_no_id", "integer", "recipients with neither distinct id nor e-mail"),
+        Column("n_odd_id", "integer", "recipients whose identifier can be nobody's"),
+        Column("n_shared_id", "integer", "of the others, with a distinct id of several users"),
     ),
 )
 """One row per campaign that sent, failed or held back anything in the period."""

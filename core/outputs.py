@@ -6,7 +6,9 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
@@ -16,12 +18,14 @@ from core import partial
 from core.frames import LAYERS
 from core.loading import Loaded
 from core.measure.panel import Rules
-from core.pipeline import Results, window_counts
+from core.pipeline import Results, panel_of, window_counts
 from core.private import shareable
 from core.publish import beside, formats, words
-from core.publish.files import Writer
-from core.publish.tables import analysis_json
-from core.publish.tables import results as result_writers
+from core.publish.files import Writer, write_zip
+from core.publish.reports import catalogue
+from core.publish.reports.catalogue import FOLDERS, Item
+from core.publish.reports.documents import analysis_json
+from core.publish.reports.material import Insight, Material, Quality, Setting
 from core.quality.ledger import mapped_share, mapping_ledger
 
 _LIBRARIES = ("numpy", "pandas", "scipy", "duckdb", "sqlalchemy", "pyarrow", "streamlit")
@@ -61,6 +65,8 @@ def analysis(
     found: Found,
     rules: Rules,
     *,
+    quality: Quality | None = None,
+    insight: Insight | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     layers: Sequence[str] = LAYERS,
@@ -71,46 +77,115 @@ def analysis(
         loaded: What was read.
         found: What was computed of it, all or a chosen part.
         rules: How it was measured.
+        quality: How good the data behind it is, where that was assessed.
+        insight: What was concluded from it, where it was.
         since: Start of the chosen period; else of what was read.
         until: End of the chosen period; else of what was read.
         layers: The chosen layers.
     """
-    return analysis_json(
+    material = material_of(
+        loaded, found, rules, quality=quality, insight=insight, since=since, until=until,
+        layers=layers,
+    )  # fmt: skip
+    return _analysis(loaded, material)
+
+
+def material_of(
+    loaded: Loaded,
+    found: Found,
+    rules: Rules,
+    *,
+    quality: Quality | None = None,
+    insight: Insight | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    layers: Sequence[str] = LAYERS,
+) -> Material:
+    """Return what every file is written from; arguments as of `analysis`."""
+    settings, span = loaded.wiring.settings, loaded.span
+    return Material(
         campaigns=found.campaigns,
         lifts=found.lifts,
         layers=found.layers,
         contrasts=found.contrasts,
         checks=found.checks,
-        settings=_described_settings(loaded, rules, layers),
-        sources=_described_sources(loaded),
-        quality={
-            "mapped_share": mapped_share(found.campaigns),
-            "ledger": mapping_ledger(found.campaigns).to_dict("records"),
-            "notices": list(loaded.notices),
-        },
-        versions={
-            "pushlift": core.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
-        more={
-            "missing": partial.described(loaded, found.campaigns),
-            "period": {"since": since or loaded.span.since, "until": until or loaded.span.until},
-            "as_of": loaded.span.as_of,
-        },
+        quality=quality,
+        insight=insight,
+        setting=Setting(
+            source=loaded.wiring.label,
+            activity=loaded.source_label,
+            version=core.__version__,
+            zone=settings.analysis.timezone,
+            since=since or span.since,
+            until=until or span.until,
+            as_of=span.as_of,
+            rules=rules,
+            metrics=settings.metrics,
+            layers=tuple(layers),
+            currency=settings.value.currency,
+            missing=tuple(partial.sentences(loaded, found.campaigns)),
+            notices=loaded.notices,
+        ),
     )
 
 
-def files(loaded: Loaded, results: Results) -> dict[str, Writer]:
-    """Return the writer of each file that `analyze --out` leaves, by name."""
-    return result_writers(
-        campaigns=results.campaigns,
-        lifts=results.lifts,
-        layers=results.layers,
-        window_counts=shareable(window_counts(loaded, results), loaded.wiring.settings),
-        analysis=analysis(loaded, results, results.rules),
-        metrics=results.panel.metric_names,
+def items(
+    loaded: Loaded,
+    found: Found,
+    rules: Rules,
+    *,
+    quality: Quality | None = None,
+    insight: Insight | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    layers: Sequence[str] = LAYERS,
+) -> list[Item]:
+    """Return every file of a run or of a screen, each made when asked for.
+
+    The command line writes all of them; a page offers `core.publish.reports.catalogue.offers` of
+    them. Arguments as of `analysis`.
+    """
+    material = material_of(
+        loaded, found, rules, quality=quality, insight=insight, since=since, until=until,
+        layers=layers,
+    )  # fmt: skip
+    return catalogue.items(
+        material,
+        analysis=lambda: _analysis(loaded, material),
+        counts=cache(lambda: _counts(loaded, found, rules)),
     )
+
+
+def files(
+    loaded: Loaded,
+    results: Results,
+    *,
+    quality: Quality | None = None,
+    insight: Insight | None = None,
+) -> dict[str, Writer]:
+    """Return the writer of each file that `analyze --out` leaves, by name.
+
+    Folders among them (`FOLDERS`) are replaced as a whole: give them to `write_all`.
+    """
+    return catalogue.writers(
+        items(loaded, results, results.rules, quality=quality, insight=insight)
+    )
+
+
+def bundle(
+    path: Path,
+    loaded: Loaded,
+    results: Results,
+    *,
+    quality: Quality | None = None,
+    insight: Insight | None = None,
+) -> None:
+    """Write everything `analyze --out` leaves into one ZIP; the same run gives the same bytes.
+
+    Raises:
+        PushliftError: The ZIP cannot be written.
+    """
+    write_zip(path, files(loaded, results, quality=quality, insight=insight))
 
 
 def summary(loaded: Loaded, results: Results) -> str:
@@ -166,6 +241,53 @@ def _statuses(statuses: pd.Series) -> str:
     return f"Campaigns not in the layers: {', '.join(said)}."
 
 
+def _analysis(loaded: Loaded, material: Material) -> dict[str, object]:
+    setting = material.setting
+    return analysis_json(
+        material,
+        {
+            "settings": _described_settings(loaded, setting.rules, setting.layers),
+            "sources": _described_sources(loaded),
+            "quality": {
+                "mapped_share": mapped_share(material.campaigns),
+                "ledger": mapping_ledger(material.campaigns).to_dict("records"),
+                "notices": list(loaded.notices),
+            },
+            "versions": {
+                "pushlift": core.__version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in _LIBRARIES},
+            },
+            "missing": partial.described(loaded, material.campaigns),
+            "period": {"since": setting.since, "until": setting.until},
+            "as_of": setting.as_of,
+        },
+    )
+
+
+def _counts(loaded: Loaded, found: Found, rules: Rules) -> pd.DataFrame:
+    """Return the window counts of what was found, person ids fit to leave."""
+    results = found if isinstance(found, Results) else _counted(loaded, found, rules)
+    return shareable(window_counts(loaded, results), loaded.wiring.settings)
+
+
+def _counted(loaded: Loaded, found: Found, rules: Rules) -> Results:
+    """Return what was found with the counts it rests on, which pages do not keep."""
+    ids = found.campaigns["campaign_id"]
+    of = loaded.campaigns
+    campaigns = of[of["campaign_id"].isin(ids)].reset_index(drop=True)
+    pushes = loaded.pushes[loaded.pushes["campaign_id"].isin(ids)].reset_index(drop=True)
+    return Results(
+        campaigns=campaigns,
+        lifts=found.lifts,
+        layers=found.layers,
+        contrasts=found.contrasts,
+        checks=found.checks,
+        panel=panel_of(loaded, campaigns, pushes, rules.lengths),
+        rules=rules,
+    )
+
+
 def _described_settings(loaded: Loaded, rules: Rules, layers: Sequence[str]) -> dict[str, object]:
     """Return how it was measured, in plain values and without secrets."""
     settings = loaded.wiring.settings
@@ -192,3 +314,8 @@ def _described_sources(loaded: Loaded) -> dict[str, object]:
         "n_events": len(loaded.timelines),
         "n_persons": len(loaded.timelines.person_ids),
     }
+
+
+__all__ = [
+    "FOLDERS", "Found", "Item", "analysis", "bundle", "files", "items", "material_of", "summary",
+]  # fmt: skip

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.measure.holes import INCOMPLETE
 from core.publish import alttext, figures, figures_pages
-from pages.parts import campaign, data, files, filters, show, tables, trust
+from pages.parts import campaign, conclusions, data, files, filters, show, tables, trust
 from pages.parts.guard import enter
 
 enter("campaign")
@@ -26,6 +26,8 @@ row, lifts, metric = found.row, found.lifts, screen.choices.metric
 
 campaign.header(found, screen.zone)
 campaign.answer(row, screen)
+if screen.choices.method == "headline":
+    conclusions.decision(screen, campaign_id)
 campaign.strip(row)
 
 st.subheader("Every metric", anchor=False)
@@ -33,12 +35,15 @@ metrics = list(screen.settings.metrics)
 method = screen.choices.method
 shown = tables.in_order(lifts, metrics, method)
 title = figures_pages.takeaway(shown, "metrics")
-show.chart(
-    lambda theme: figures.metrics_dots(shown, theme=theme, title=""),
-    alt=lambda: alttext.metrics_dots(shown, title=title),
-    title=title,
-    of=f"metrics {found.part.key} {method}",
-)
+if shown["effect_size"].notna().any():
+    show.chart(
+        lambda theme: figures.metrics_dots(shown, theme=theme, title=""),
+        alt=lambda: alttext.metrics_dots(shown, title=title),
+        title=title,
+        of=f"metrics {found.part.key} {method}",
+    )
+else:
+    st.write(f"{title}.")
 show.as_table(
     lambda: tables.metric_table(lifts, metrics, method),
     "Every metric of this campaign",

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.publish import alttext, beside, figures_pages, words
-from pages.parts import data, filters, pools, show, tables
+from pages.parts import conclusions, data, filters, pools, show, tables
 from pages.parts.guard import enter
 from pages.parts.plain import plain
 
@@ -92,3 +92,15 @@ for layer in single["layer"]:
         key=f"layer_{layer}",
         of=f"{layer} {of}",
     )
+
+if method == "headline":
+    st.subheader("What makes a send work", anchor=False)
+    concluded = conclusions.found_or_wait(screen)
+    if concluded is not None:
+        conclusions.patterns(screen, concluded)
+        st.subheader("Planned against real sends", anchor=False)
+        conclusions.plan(screen, concluded)
+        st.subheader("Metrics that move together", anchor=False)
+        conclusions.together(screen, concluded)
+        st.subheader("The same automation over time", anchor=False)
+        conclusions.over_time(screen, concluded)

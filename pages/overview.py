@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.publish import alttext, beside, figures, figures_pages, words
-from pages.parts import data, filters, numbers, pools, show, tables
+from pages.parts import conclusions, data, filters, numbers, pools, show, tables
 from pages.parts.guard import enter
 from pages.parts.plain import plain
 
@@ -84,6 +84,16 @@ if len(weeks) > 1:
     )
     show.as_table(lambda: tables.week_table(weeks), f"{name} week by week", key="weeks_open")
     st.caption("Weeks begin on Monday; a campaign counts in the week of its first delivery.")
+
+if method == "headline":
+    st.subheader("What it comes to", anchor=False)
+    concluded = conclusions.found_or_wait(screen)
+    if concluded is not None:
+        conclusions.standing(screen, concluded)
+        st.subheader("What to do next", anchor=False)
+        conclusions.what_next(screen, concluded)
+        st.subheader("Against the period before", anchor=False)
+        conclusions.against_before(screen, concluded)
 
 every = st.expander(f"All {len(rows)} campaigns", key="every", on_change="rerun")
 if every.open:

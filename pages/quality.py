@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.publish import alttext, beside, figures
-from pages.parts import data, filters, ledgers, numbers, show, trust
+from pages.parts import data, filters, ledgers, numbers, show, soundness, trust
 from pages.parts.guard import enter
 from pages.parts.plain import plain
 
@@ -18,7 +18,11 @@ if show.nothing(screen):
 campaigns, zone = screen.chosen.campaigns, screen.zone
 rows = data.judged(screen, screen.chosen)
 show.finding(ledgers.mapping_sentence(campaigns))
+soundness.alerts(screen)
 show.cards(numbers.quality(campaigns, rows))
+
+st.subheader("How good the data is", anchor=False)
+soundness.scores(screen, rows)
 
 st.subheader("From rows to measured users", anchor=False)
 steps = ledgers.ledger_steps(campaigns)
@@ -34,6 +38,12 @@ by_layer = st.expander("The same by layer", key="by_layer", on_change="rerun")
 if by_layer.open:
     with by_layer:
         show.table(ledgers.ledger_by_layer(campaigns), "The ledger by layer", key="layer_ledger")
+
+st.subheader("Events by day", anchor=False)
+soundness.days(screen)
+
+st.subheader("Against PostHog's own totals", anchor=False)
+soundness.native(screen)
 
 st.subheader("Campaigns without a verdict", anchor=False)
 left_out = ledgers.not_measured(rows, zone)
@@ -60,6 +70,9 @@ for notice in screen.loaded.notices:
     st.markdown(f"- {plain(notice)}")
 if not screen.loaded.notices:
     st.write("Nothing: no row was refused, no file was broken, no status was unknown.")
+
+st.subheader("Runs", anchor=False)
+soundness.runs(screen)
 
 st.subheader("What reading cost", anchor=False)
 usage = numbers.usage(screen.loaded.usage)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts import data, files, filters, show, tables
+from pages.parts import conclusions, data, files, filters, show, tables
 from pages.parts.guard import enter
 
 enter("reports")
@@ -14,8 +14,16 @@ if show.nothing(screen):
     st.stop()
 
 show.finding(data.finding(screen))
-st.markdown("The numbers of every page, for the filters above:")
-files.offer(files.of_screen(screen), key="files")
+concluded = conclusions.found_or_wait(screen)
+if concluded is not None:
+    conclusions.standing(screen, concluded)
+
+st.subheader("To take away", anchor=False)
+st.markdown("The numbers of every page, for the filters above, made when you ask for them:")
+single, whole = files.parted(files.of_screen(screen))
+files.offer(whole, key="files")
+with st.expander(f"Single tables, {len(single)} CSV files", expanded=True):
+    files.offer(single, key="tables")
 st.caption(
     "In CSV, text that a spreadsheet would take for a formula begins with an apostrophe. Instants "
     "are UTC. "

@@ -1,6 +1,7 @@
 """The command line end to end, in its own process, against a plain reckoning of small worlds."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,13 +12,19 @@ import pytest
 from scipy import stats
 
 from core import frames
+from core.health.records import read_records
+from tests.posthog_standin import PostHogStandIn
 from tests.worlds import AS_OF, METRICS, random_world, reckon
 
 ANALYZE = ("analyze", "--as-of", AS_OF.isoformat(), "--since", "2026-08-20")
 LATER = (AS_OF + timedelta(days=4)).isoformat()
 FILES = (
-    "analysis.json", "campaigns.csv", "layers.csv",
-    "lifts.csv", "window_counts.parquet",
+    "analysis.json", "automation_trends.csv", "cadence.csv", "campaigns.csv", "checks.csv",
+    "correlations.csv", "decisions.csv", "event_days.csv", "excluded.csv", "history.csv",
+    "json-data", "layer_contrasts.csv", "layers.csv", "lifts.csv", "markdown-summaries",
+    "pattern_groups.csv", "patterns.csv", "push_days.csv", "pushlift.xlsx",
+    "quality_advice.csv", "quality_scores.csv", "rankings.csv", "report.html",
+    "strategic-reports", "users.csv", "what_if.csv", "window_counts.parquet",
 )  # fmt: skip
 LIFTS_HEADER = (
     "campaign_id,layer,metric,method,evidence,headline,n_users,n_comparison,baseline_rate,"
@@ -129,6 +136,47 @@ def test_analyze_reports_progress_and_a_summary_apart(done):
     assert "Reading exported events" not in result.stdout
 
 
+def test_analyze_leaves_a_record(done):
+    records, notices = read_records(done[0] / "cache" / "runs")
+    assert notices == ()
+    first = records[0]
+    assert (first.what, first.status, first.as_of) == ("analyze", "done", AS_OF)
+    assert "Writing files" in {step.name for step in first.steps}
+
+
+def test_analyze_says_its_alerts_and_why_an_export_is_not_cross_checked(done):
+    root, _ = done
+    strict = {**os.environ, "PUSHLIFT_ALERTS__MAPPED_SHARE": "1"}
+    result = run(*ANALYZE, "--settings", root / "settings.toml", "--cross-check", env=strict)
+    assert result.returncode == 0, result.stderr
+    said = [line for line in result.stdout.splitlines() if line.startswith("Alert: ")]
+    kept = [one for one in read_records(root / "cache" / "runs")[0] if one.alerts][-1]
+    assert said == [f"Alert: {one.words}" for one in kept.alerts]
+    assert "mapping" in {one.kind for one in kept.alerts}
+    assert "Cross-check with PostHog: not compared." in result.stdout
+    assert "read from an export" in result.stdout
+
+
+def test_analyze_cross_checks_with_posthog(world, tmp_path):
+    world.write_export(tmp_path)
+    files = {"events": f"{tmp_path}/events/**/*.parquet",
+             "persons": f"{tmp_path}/persons/*.parquet"}  # fmt: skip
+    with PostHogStandIn(timezone="America/Los_Angeles", **files) as posthog:
+        section = (
+            f'[posthog]\nhost = "{posthog.url}"\nproject_id = {posthog.project_id}\n'
+            f'api_key = "{posthog.api_key}"\nslice_days = 31'
+        )
+        settings = world.write(tmp_path, activity=section)
+        result = run(*ANALYZE, "--settings", settings, "--cross-check")
+        kinds = [one["kind"] for one in posthog.requests()]
+    assert result.returncode == 0, result.stderr
+    assert "Cross-check with PostHog: " in result.stdout
+    assert "agree within the tolerance" in result.stdout
+    assert kinds.count("TrendsQuery") == 1
+    [kept] = read_records(tmp_path / "cache" / "runs")[0]
+    assert kept.cost.requests == len(kinds)
+
+
 def test_analyze_gives_the_same_bytes_again(world, done, tmp_path):
     settings = done[0] / "settings.toml"
     again = run(*ANALYZE, "--settings", settings, "--out", tmp_path / "again")
@@ -175,6 +223,9 @@ def test_analyze_takes_windows_as_arguments(done, tmp_path, counts):
         (("analyze", "--confidence-level", "95"), "--confidence-level"),
         (("analyze", "--min-recipients", "0"), "--min-recipients"),
         (("analyze", "--baseline-days", "x"), "baseline-days"),
+        (("watch", "--every", "0"), "--every"),
+        (("watch", "--times", "0"), "--times"),
+        (("watch", "--settings", "none.toml"), "none.toml cannot be read"),
         (("demo",), "--out"),
         (("nonsense",), "nonsense"),
     ],

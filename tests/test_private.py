@@ -17,6 +17,7 @@ import pytest
 from core import outputs
 from core.errors import PushliftError
 from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS
+from core.pipeline import Results
 from core.private import KEY_FILE, export_key, exported_ids, hashed, holds_email, shareable
 from core.sections import Cache, Export
 from core.settings import Settings
@@ -126,9 +127,7 @@ def test_tables_that_pages_hand_out_hold_nobodys_id(table):
 def test_files_of_a_run_hold_no_address(tmp_path, monkeypatch):
     counts = pd.DataFrame({"person_id": pd.Categorical(["p1", "a@b.c"])})
     monkeypatch.setattr(outputs, "window_counts", lambda loaded, results: counts)
-    monkeypatch.setattr(outputs, "analysis", lambda *_: {})
-    monkeypatch.setattr(outputs, "result_writers", lambda **parts: parts)
     loaded = SimpleNamespace(wiring=SimpleNamespace(settings=settings_of(tmp_path)))
-    results = MagicMock()
-    found = outputs.files(loaded, results)["window_counts"]["person_id"]
+    results = MagicMock(spec=Results)
+    found = outputs._counts(loaded, results, MagicMock())["person_id"]
     assert list(found) == ["p1", hashed("a@b.c", export_key(settings_of(tmp_path)))]

@@ -13,8 +13,9 @@ from core import frames
 from core.activity.timelines import MS_PER_DAY
 from core.measure.contrasts import VERDICT_EVIDENCE, Contrast, infer
 from core.measure.estimates import ORDER, Estimates
-from core.measure.hierarchy import Hierarchy, draws, pool
+from core.measure.hierarchy import Hierarchy, pool
 from core.measure.influence import log_ratio_influence, weighted_sum
+from core.measure.layered import layered_draws
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.measure.paired import first_reason
 from core.measure.panel import Rules
@@ -260,9 +261,8 @@ def with_shrinkage(
 ) -> pd.DataFrame:
     """Return lifts with shrunk effects and ranks on the headline rows of pooled campaigns.
 
-    Effects are shrunk within their layer. Ranks over all layers come from draws that are joint
-    within a layer and apart between layers: people that layers share are left out there, which
-    makes rank intervals a little too wide or too narrow where two layers reach the same people.
+    Effects are shrunk within their layer. Ranks over all layers come from joint draws in which
+    people that layers share count too: `layered_draws`.
     """
     columns = {
         name: np.full(len(lifts), np.nan)
@@ -277,7 +277,7 @@ def with_shrinkage(
     )
     n_persons = len(estimates.study.signed_up)
     for metric in range(estimates.study.n_metrics):
-        rows, drawn = [], []
+        rows, used, hierarchies = [], [], []
         for layer in frames.LAYERS:
             own = [one for one in found if one.layer == layer]
             contrasts = [one.contrast for one in own]
@@ -289,9 +289,15 @@ def with_shrinkage(
             columns["shrunk_rel_effect_size_ci_low"][at] = np.expm1(hierarchy.shrunk_ci_low)
             columns["shrunk_rel_effect_size_ci_high"][at] = np.expm1(hierarchy.shrunk_ci_high)
             rows.append(at)
-            drawn.append(draws(hierarchy, n=_DRAWS, seed=_SEED + int(layer, 36)))
-        if drawn:
-            ranked, at = ranks(np.concatenate(drawn, axis=1)), np.concatenate(rows)
+            used += [contrasts[p] for p in places]
+            hierarchies.append(hierarchy)
+        if rows:
+            logs, psi = log_ratio_influence(used, metric, n_persons=n_persons)
+            exact = psi.astype(np.float64)
+            groups = np.repeat(np.arange(len(rows)), [len(own) for own in rows])
+            drawn = layered_draws(logs, exact.T @ exact, groups, hierarchies, n=_DRAWS, seed=_SEED)
+            ranked = ranks(drawn, confidence_level=rules.confidence_level)
+            at = np.concatenate(rows)
             for name, values in (
                 ("rank", ranked.median_rank), ("rank_low", ranked.rank_low),
                 ("rank_high", ranked.rank_high), ("p_best", ranked.p_best),

@@ -12,8 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -30,11 +29,8 @@ from core.frames import (
     Kind,
     Table,
 )
-from core.publish.columnar import window_counts_parquet
-from core.publish.files import Writer, write_all
 from core.publish.formats import exact
 
-SCHEMA_VERSION = 1
 _BLANK = r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]"
 _TRIGGER = r"[=+\-@＝＋－＠﹦﹢﹣﹫]"
 _LEADING = re.compile(rf"{_BLANK}*{_TRIGGER}|[\t\r\n]")
@@ -48,7 +44,7 @@ def lifts_csv(frame: pd.DataFrame) -> bytes:
     Raises:
         DataError: The frame is not what is declared.
     """
-    return _declared_csv(LIFTS, frame)
+    return declared_csv(LIFTS, frame)
 
 
 def campaigns_csv(frame: pd.DataFrame) -> bytes:
@@ -57,7 +53,7 @@ def campaigns_csv(frame: pd.DataFrame) -> bytes:
     Raises:
         DataError: The frame is not what is declared.
     """
-    return _declared_csv(CAMPAIGNS, frame)
+    return declared_csv(CAMPAIGNS, frame)
 
 
 def layers_csv(frame: pd.DataFrame) -> bytes:
@@ -66,7 +62,7 @@ def layers_csv(frame: pd.DataFrame) -> bytes:
     Raises:
         DataError: The frame is not what is declared.
     """
-    return _declared_csv(LAYER_LIFTS, frame)
+    return declared_csv(LAYER_LIFTS, frame)
 
 
 def contrasts_csv(frame: pd.DataFrame) -> bytes:
@@ -75,7 +71,7 @@ def contrasts_csv(frame: pd.DataFrame) -> bytes:
     Raises:
         DataError: The frame is not what is declared.
     """
-    return _declared_csv(LAYER_CONTRASTS, frame)
+    return declared_csv(LAYER_CONTRASTS, frame)
 
 
 def checks_csv(frame: pd.DataFrame) -> bytes:
@@ -84,7 +80,18 @@ def checks_csv(frame: pd.DataFrame) -> bytes:
     Raises:
         DataError: The frame is not what is declared.
     """
-    return _declared_csv(CHECKS, frame)
+    return declared_csv(CHECKS, frame)
+
+
+def declared_csv(table: Table, frame: pd.DataFrame) -> bytes:
+    """Return any declared table as CSV: its columns in their order, and no others.
+
+    Raises:
+        DataError: The frame is not what is declared.
+    """
+    checked = table.checked(frame)
+    cells = [_cells(column.kind, checked[column.name]) for column in table.columns]
+    return _csv(table.names, cells)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -112,53 +119,6 @@ def defused(text: str) -> str:
     """
     inner = _INNER.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[1], text)
     return f"'{inner}" if _LEADING.match(text) else inner
-
-
-def analysis_json(
-    *,
-    campaigns: pd.DataFrame,
-    lifts: pd.DataFrame,
-    layers: pd.DataFrame,
-    contrasts: pd.DataFrame,
-    checks: pd.DataFrame,
-    settings: Mapping[str, object],
-    sources: Mapping[str, object],
-    quality: Mapping[str, object],
-    versions: Mapping[str, object],
-    more: Mapping[str, object] | None = None,
-) -> dict[str, object]:
-    """Return everything one run found, ready for strict JSON, `schema_version` first.
-
-    Args:
-        campaigns: One row per campaign, as CAMPAIGNS.
-        lifts: One row per campaign x metric x method, as LIFTS.
-        layers: One row per layer x metric x method, as LAYER_LIFTS.
-        contrasts: One row per two layers and metric, as LAYER_CONTRASTS.
-        checks: One row per layer and method that was checked, as CHECKS.
-        settings: What was asked for; without secrets.
-        sources: Where the data came from, as labels; without secrets.
-        quality: The ledger and the scores.
-        versions: Of Pushlift and of what it rests on.
-        more: Further parts, such as the period and the instant looked from.
-
-    Raises:
-        DataError: A frame is not what is declared, or a part holds what JSON cannot.
-    """
-    tables = {
-        "campaigns": (CAMPAIGNS, campaigns),
-        "layers": (LAYER_LIFTS, layers),
-        "layer_contrasts": (LAYER_CONTRASTS, contrasts),
-        "checks": (CHECKS, checks),
-        "lifts": (LIFTS, lifts),
-    }
-    said = {"settings": settings, "sources": sources, "quality": quality, "versions": versions}
-    parts = {**(more or {}), **said}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **{name: plain(part, where=name) for name, part in parts.items()},
-        **{name: records(table, frame) for name, (table, frame) in tables.items()},
-        "definitions": {name: definitions(table) for name, (table, _) in tables.items()},
-    }
 
 
 def records(table: Table, frame: pd.DataFrame) -> list[dict[str, object]]:
@@ -216,46 +176,6 @@ def json_bytes(content: Mapping[str, object]) -> bytes:
     return text.encode()
 
 
-def results(
-    *,
-    campaigns: pd.DataFrame,
-    lifts: pd.DataFrame,
-    layers: pd.DataFrame,
-    window_counts: pd.DataFrame,
-    analysis: Mapping[str, object],
-    metrics: Sequence[str],
-) -> dict[str, Writer]:
-    """Return the writer of each file of the contract, by name, for `write_all`.
-
-    Args:
-        campaigns: As CAMPAIGNS.
-        lifts: As LIFTS.
-        layers: As LAYER_LIFTS.
-        window_counts: As WINDOW_COUNTS; text columns may be categorical.
-        analysis: What `analysis_json` returned.
-        metrics: The metrics in the order of the settings.
-    """
-    return {
-        "lifts.csv": lambda path: _save(path, lifts_csv(lifts)),
-        "campaigns.csv": lambda path: _save(path, campaigns_csv(campaigns)),
-        "layers.csv": lambda path: _save(path, layers_csv(layers)),
-        "window_counts.parquet": partial(
-            window_counts_parquet, frame=window_counts, metrics=metrics
-        ),
-        "analysis.json": lambda path: _save(path, json_bytes(analysis)),
-    }
-
-
-def _save(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-
-
-def _declared_csv(table: Table, frame: pd.DataFrame) -> bytes:
-    checked = table.checked(frame)
-    cells = [_cells(column.kind, checked[column.name]) for column in table.columns]
-    return _csv(table.names, cells)
-
-
 def _csv(names: Sequence[str], cells: Sequence[pa.Array]) -> bytes:
     # Arrow quotes every text and nothing else, so that empty text and missing stay apart.
     sink = io.BytesIO()
@@ -282,9 +202,9 @@ def _cells(kind: Kind, values: pd.Series) -> pa.Array:
     if kind == "instant":
         return pa.array(_instants(values), type=pa.string())
     if kind == "text":
-        texts = values.astype("object").where(values.notna(), None)
-        safe = [None if text is None else defused(_encodable(str(text))) for text in texts]
-        return pa.array(safe, type=pa.string())
+        codes, texts = pd.factorize(values)  # each distinct text is looked at once
+        safe = pa.array([defused(_encodable(str(text))) for text in texts], type=pa.string())
+        return safe.take(pa.array(codes, mask=codes < 0))
     if pd.api.types.is_float_dtype(values.dtype):
         values = values.where(np.isfinite(values.to_numpy(dtype=float, na_value=np.nan)))
     return pa.array(values, from_pandas=True)
@@ -328,13 +248,11 @@ def _unusual(value: object, *, where: str) -> object:
 
 
 __all__ = [
-    "SCHEMA_VERSION",
-    "Writer",
-    "analysis_json",
     "campaigns_csv",
     "checks_csv",
     "contrasts_csv",
     "csv_bytes",
+    "declared_csv",
     "definitions",
     "defused",
     "json_bytes",
@@ -342,7 +260,4 @@ __all__ = [
     "lifts_csv",
     "plain",
     "records",
-    "results",
-    "window_counts_parquet",
-    "write_all",
 ]

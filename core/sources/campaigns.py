@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.frames import CAMPAIGNS, INSTANT, PUSHES
 from core.sources.automations import Automation
+from core.sources.doubts import doubts
 from core.sources.pushes import RawPushes
 
 ONE_OFF = "one-off"
@@ -25,6 +26,7 @@ _LATER_COUNTS = (
     "n_mapped", "n_measured", "n_direct", "n_email", "n_unmapped", "n_same_person", "n_never_seen",
     "n_unresolved", "n_incomplete",
 )  # fmt: skip
+_DOUBTED = ["sent_at", "delivered_at", "trigger_at", "signed_up_at", "distinct_id", "email"]
 _MOST_NAMED = 5
 _LONGEST_ID = 40
 Codes = NDArray[np.int64]
@@ -78,6 +80,7 @@ def assign_campaigns(raw: RawPushes, automations: Sequence[Automation], timezone
     held = held[~is_both]
     known = {automation.id: automation for automation in automations}
     counted = _counted(sends, kept, held, labels).join(_messages(raw, sends))
+    counted = counted.join(_doubts(raw, kept, len(labels)))
     campaigns = _described(counted, known, timezone)
     strangers = sorted(set(campaigns["automation_id"].dropna()) - set(known))
     return Assigned(
@@ -199,6 +202,13 @@ def _counted(
     )
 
 
+def _doubts(raw: RawPushes, kept: pd.DataFrame, n_campaigns: int) -> pd.DataFrame:
+    """Return what is odd or missing in the rows that count, by the campaign's position."""
+    rows = raw.rows[_DOUBTED].take(kept.index.to_numpy())
+    campaigns, users = (kept[name].to_numpy() for name in ("campaign", "user"))
+    return doubts(rows, campaigns, users, n_campaigns=n_campaigns)
+
+
 def _commonest(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return each campaign's commonest values of some columns; of equals, the first in order."""
     counts = rows.groupby(["campaign", *names], dropna=False).size().reset_index(name="n")
@@ -230,6 +240,7 @@ def _described(
     described = told.assign(
         layer=told["layer"].fillna("unclassified"),
         name=_names(told, timezone),
+        n_no_trigger=told["n_no_trigger"].where(told["layer"] == "3", 0),
         status=pd.Series("ok", index=told.index, dtype="str"),
         window_complete=False,
         qualifies=False,

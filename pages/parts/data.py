@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -16,12 +17,14 @@ import streamlit as st
 from core import loading
 from core.activity.source import Progress
 from core.connect import Wiring, wire
-from core.errors import ConfigError
+from core.errors import ConfigError, PushliftError
 from core.frames import LAYERS
+from core.health.recorder import Recorder
 from core.loading import Loaded
 from core.measure.panel import Rules
 from core.measure.windows import WindowLengths
 from core.publish import words
+from core.runs import failed_record, leave
 from core.sections import Outliers
 from core.settings import Settings, read_settings
 from core.span import Span, span_of, to_ms
@@ -272,28 +275,46 @@ def _recent(settings: Settings) -> tuple[Hashable, View[Read]]:
 
 
 def _read_recent(settings: Settings, on_progress: Progress, *, refresh: bool = False) -> Read:
-    with _WIRING:
-        wiring = wire(settings, on_progress)
-    zone = wiring.settings.analysis.timezone
-    span = span_of(since=None, until=None, as_of=wiring.default_as_of, timezone=zone)
-    return _read(wiring, span, on_progress, refresh=refresh)
+    with _recording(settings, on_progress) as recorder:
+        with _WIRING:
+            wiring = wire(settings, recorder)
+        zone = wiring.settings.analysis.timezone
+        span = span_of(since=None, until=None, as_of=wiring.default_as_of, timezone=zone)
+        return _read(wiring, span, recorder, refresh=refresh)
 
 
 def _read_far(settings: Settings, choices: Choices, on_progress: Progress) -> Read:
     """Read a period that reaches further back, where the last days hold nothing."""
-    with _WIRING:
-        wiring = wire(settings, on_progress)
-    zone = wiring.settings.analysis.timezone
-    period = period_of(choices, as_of=wiring.default_as_of, timezone=zone)
-    span = span_around(period, as_of=wiring.default_as_of, timezone=zone)
-    return _read(wiring, span, on_progress)
+    with _recording(settings, on_progress) as recorder:
+        with _WIRING:
+            wiring = wire(settings, recorder)
+        zone = wiring.settings.analysis.timezone
+        period = period_of(choices, as_of=wiring.default_as_of, timezone=zone)
+        span = span_around(period, as_of=wiring.default_as_of, timezone=zone)
+        return _read(wiring, span, recorder)
 
 
-def _read(wiring: Wiring, span: Span, on_progress: Progress, *, refresh: bool = False) -> Read:
+def _read_around(wiring: Wiring, span: Span, on_progress: Progress) -> Read:
+    with _recording(wiring.settings, on_progress) as recorder:
+        return _read(wiring, span, recorder)
+
+
+def _read(wiring: Wiring, span: Span, recorder: Recorder, *, refresh: bool = False) -> Read:
     analysis = wiring.settings.analysis
     lengths = WindowLengths(baseline_days=analysis.baseline_days, post_hours=analysis.post_hours)
-    loaded = loading.load(wiring, span, lengths, on_progress=on_progress, refresh=refresh)
-    return measured.estimated(loaded, outliers=analysis.outliers, on_progress=on_progress)
+    loaded = loading.load(wiring, span, lengths, on_progress=recorder, refresh=refresh)
+    return measured.estimated(loaded, outliers=analysis.outliers, recorder=recorder)
+
+
+@contextmanager
+def _recording(settings: Settings, on_progress: Progress) -> Iterator[Recorder]:
+    """Time a reading; one that fails leaves its record here, the others where they are shown."""
+    recorder = Recorder("page", then=on_progress)
+    try:
+        yield recorder
+    except PushliftError as error:
+        leave(failed_record(recorder, settings, error), settings)
+        raise
 
 
 def _read_or_stop(view: View[Read], key: Hashable) -> Read:
@@ -307,7 +328,7 @@ def _further_or_stop(recent: Read, number: int, period: Period) -> tuple[Read, i
     wiring, as_of = recent.loaded.wiring, recent.loaded.span.as_of
     span = span_around(period, as_of=as_of, timezone=wiring.settings.analysis.timezone)
     key = ("span", number, to_ms(span.since), to_ms(span.until))
-    view = _jobs().view(key, partial(_read, wiring, span))
+    view = _jobs().view(key, partial(_read_around, wiring, span))
     return _read_or_stop(view, key), view.number
 
 
@@ -316,7 +337,8 @@ def _other_or_stop(read: Read, number: int, outliers: Outliers) -> tuple[Read, i
     key = ("estimates", number, measured.is_capping(outliers))
 
     def work(on_progress: Progress) -> Read:
-        return measured.estimated(read.loaded, outliers=outliers, on_progress=on_progress)
+        recorder = Recorder("page", then=on_progress)
+        return measured.estimated(read.loaded, outliers=outliers, recorder=recorder)
 
     view = _jobs().view(key, work)
     return _read_or_stop(view, key), view.number

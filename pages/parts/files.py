@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-import core
-from core import outputs, partial
-from core.publish import formats, words
-from core.publish import tables as writers
-from core.publish.workbook import workbook_bytes
+from core import outputs
+from core.outputs import material_of
+from core.publish.reports import material
+from core.publish.reports.catalogue import Item, offers
+from core.publish.reports.material import Insight, Quality
+from core.publish.reports.summaries import SUMMARIES
+from pages.parts import further
 from pages.parts.data import Screen
 from pages.parts.measured import Measured
 
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_OF_CAMPAIGN = ("lifts.csv", "analysis.json", "pushlift.xlsx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,52 +46,24 @@ def of_screen(screen: Screen) -> list[File]:
     """Return the files of what is chosen, the ZIP of all of them last."""
     part = screen.chosen
     stem = f"pushlift-{_days(screen)}-{digest(part)}"
-    n_metrics = part.lifts["metric"].nunique()
-    single = [
-        File(
-            name=f"{stem}-campaigns.csv", label="Campaigns, CSV", mime="text/csv",
-            holds=f"{_n(part.campaigns)} campaigns: message, instants, counts from sent to "
-            "measured, status",
-            build=lambda: writers.campaigns_csv(part.campaigns),
-        ),
-        File(
-            name=f"{stem}-lifts.csv", label="Lifts, CSV", mime="text/csv",
-            holds=f"{_n(part.lifts)} rows: every campaign, {n_metrics} metrics, every method; "
-            "rates, effects, intervals, p and q",
-            build=lambda: writers.lifts_csv(part.lifts),
-        ),
-        File(
-            name=f"{stem}-layers.csv", label="Layers, CSV", mime="text/csv",
-            holds=f"{_n(part.layers)} rows: every layer and all of them, pooled, {n_metrics} "
-            "metrics, every method",
-            build=lambda: writers.layers_csv(part.layers),
-        ),
-        File(
-            name=f"{stem}-contrasts.csv", label="Layer contrasts, CSV", mime="text/csv",
-            holds=f"{_n(part.contrasts)} rows: how far each two layers differ, shared people "
-            "counted",
-            build=lambda: writers.contrasts_csv(part.contrasts),
-        ),
-        File(
-            name=f"{stem}-checks.csv", label="Self-checks, CSV", mime="text/csv",
-            holds=f"{_n(part.checks)} rows: how often each layer's methods found an effect where "
-            "nothing was sent",
-            build=lambda: writers.checks_csv(part.checks),
-        ),
-        *_whole(screen, part, stem),
-    ]  # fmt: skip
-    return [*single, _zip(stem, single)]
+    return [
+        _file(stem, item, partial(_offered, screen, item.name))
+        for item in offers(_items(screen, part, further.NO_QUALITY, further.no_insight(screen)))
+    ]
 
 
 def of_campaign(screen: Screen, part: Measured, campaign_id: str) -> list[File]:
     """Return the files of one campaign alone."""
     stem = f"pushlift-campaign-{_short(campaign_id)}-{digest(part)}"
-    csv = File(
-        name=f"{stem}.csv", label="CSV", mime="text/csv",
-        holds=f"{_n(part.lifts)} rows: every metric and method of this campaign",
-        build=lambda: writers.lifts_csv(part.lifts),
-    )  # fmt: skip
-    return [csv, *_whole(screen, part, stem)]
+    every = _items(screen, part, further.NO_QUALITY, further.no_insight(screen))
+    wanted = [one for one in every if one.name in _OF_CAMPAIGN or _is_summary(one)]
+    return [_file(stem, item, partial(_of_campaign, screen, part, item.name)) for item in wanted]
+
+
+def parted(files: list[File]) -> tuple[list[File], list[File]]:
+    """Return single tables and, apart from them, what holds more than one."""
+    single = [file for file in files if file.mime == "text/csv"]
+    return single, [file for file in files if file.mime != "text/csv"]
 
 
 def offer(files: list[File], *, key: str) -> None:
@@ -100,7 +71,7 @@ def offer(files: list[File], *, key: str) -> None:
     for place, file in enumerate(files):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.download_button(
-                file.label, file.build, file_name=file.name, mime=file.mime, width=190,
+                file.label, file.build, file_name=file.name, mime=file.mime, width=230,
                 icon=":material/download:", on_click="ignore", key=f"{key}_{place}",
             )  # fmt: skip
             st.caption(file.holds, width="stretch")
@@ -114,85 +85,52 @@ def digest(part: Measured) -> str:
     return sums.hexdigest()[:8]
 
 
-def analysis(screen: Screen, part: Measured) -> dict[str, object]:
-    """Return everything that is shown, with settings, sources, quality and versions."""
-    return outputs.analysis(
-        screen.loaded,
-        part,
-        screen.rules,
-        since=screen.period.since,
-        until=screen.period.until,
+def about(screen: Screen) -> dict[str, str]:
+    """Return what every file states about itself, line by line."""
+    period = screen.period
+    made = material_of(
+        screen.loaded, screen.chosen, screen.rules, since=period.since, until=period.until,
         layers=screen.choices.layers,
-    )
+    )  # fmt: skip
+    return material.about(made.setting)
 
 
-def _whole(screen: Screen, part: Measured, stem: str) -> list[File]:
-    """Return JSON and Excel, which hold every table of a part."""
-    return [
-        File(
-            name=f"{stem}.json", label="Everything, JSON", mime="application/json",
-            holds="The same tables with settings, definitions, sources, quality and versions",
-            build=lambda: writers.json_bytes(analysis(screen, part)),
-        ),
-        File(
-            name=f"{stem}.xlsx", label="Everything, Excel", mime=_XLSX,
-            holds="README, Campaigns, Layers with a chart, Lifts, Contrasts, Checks; typed, with "
-            "filters",
-            build=lambda: _workbook(screen, part),
-        ),
-    ]  # fmt: skip
-
-
-def _zip(stem: str, files: list[File]) -> File:
-    def build() -> bytes:
-        sink = io.BytesIO()
-        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in files:
-                archive.writestr(zipfile.ZipInfo(file.name, _ZIP_TIME), file.build())
-        return sink.getvalue()
-
-    return File(
-        name=f"{stem}.zip", label="All files, ZIP", mime="application/zip",
-        holds=f"The {len(files)} files above", build=build,
+def _items(screen: Screen, part: Measured, quality: Quality, insight: Insight) -> list[Item]:
+    return outputs.items(
+        screen.loaded, part, screen.rules, quality=quality, insight=insight,
+        since=screen.period.since, until=screen.period.until, layers=screen.choices.layers,
     )  # fmt: skip
 
 
-def _workbook(screen: Screen, part: Measured) -> bytes:
-    return workbook_bytes(
-        campaigns=part.campaigns,
-        layers=part.layers,
-        lifts=part.lifts,
-        contrasts=part.contrasts,
-        checks=part.checks,
-        metric=screen.choices.metric,
-        made_at=datetime.now(UTC),
-        about=about(screen),
+def _made(screen: Screen, part: Measured) -> list[Item]:
+    """Return the files with everything in them; what they are offered by has empty tables."""
+    return _items(screen, part, further.quality_of(screen), further.insight_of(screen))
+
+
+def _offered(screen: Screen, name: str) -> bytes:
+    return _named(offers(_made(screen, screen.chosen)), name)
+
+
+def _of_campaign(screen: Screen, part: Measured, name: str) -> bytes:
+    return _named(_made(screen, part), name)
+
+
+def _named(items: list[Item], name: str) -> bytes:
+    return next(one for one in items if one.name == name).build()
+
+
+def _file(stem: str, item: Item, build: Callable[[], bytes]) -> File:
+    return File(
+        name=f"{stem}-{item.name.replace('/', '-')}",
+        label=item.label,
+        mime=item.mime,
+        holds=item.holds,
+        build=build,
     )
 
 
-def about(screen: Screen) -> dict[str, str]:
-    """Return what a reader of a file has to know, line by line."""
-    choices, loaded, lengths = screen.choices, screen.loaded, screen.rules.lengths
-    return {
-        **{
-            f"Missing {place}": said
-            for place, said in enumerate(partial.sentences(loaded, screen.chosen.campaigns), 1)
-        },
-        "Source": f"{loaded.wiring.label}; activity: {loaded.source_label}",
-        "Data until": formats.instant(loaded.span.as_of, screen.zone),
-        "Sends": f"{screen.period.text}, days of {screen.zone}",
-        "Layers": ", ".join(choices.layers),
-        "Windows": f"{lengths.baseline_days} days before, {lengths.post_hours} h after",
-        "Confidence level": formats.confidence(choices.confidence_level),
-        "Fewest measured users": formats.count(choices.min_recipients),
-        "Extreme users": choices.outliers,
-        "Primary metric": words.label(next(iter(screen.settings.metrics))),
-        "q-values": "Benjamini-Hochberg within all campaigns of the period, whatever layers",
-        "Methods": "every method in every row; `headline` marks each campaign's best evidence",
-        "Evidence": "A randomised holdout, B users not pushed, C adjusted and widened or own "
-        "earlier triggers, D own earlier weeks, E plain before and after",
-        "Pushlift": core.__version__,
-    }
+def _is_summary(item: Item) -> bool:
+    return item.name.startswith(f"{SUMMARIES}/") and not item.name.endswith("/index.md")
 
 
 def _days(screen: Screen) -> str:
@@ -203,7 +141,3 @@ def _short(campaign_id: str) -> str:
     """Return an id as part of a file name: letters, digits and hyphens."""
     kept = "".join(char if char.isascii() and char.isalnum() else "-" for char in campaign_id)
     return kept.strip("-")[:40] or "one"
-
-
-def _n(frame: pd.DataFrame) -> str:
-    return formats.count(len(frame))

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core import pipeline
-from core.activity.source import Progress
 from core.activity.timelines import MS_PER_DAY
 from core.frames import INSTANT
+from core.health.recorder import Recorder
 from core.loading import Loaded
 from core.measure.around import activity_around
 from core.measure.estimates import Estimates
@@ -33,11 +33,13 @@ class Read:
         loaded: What was read.
         estimates: Of every campaign; independent of confidence, minimum, period and layers.
         is_capped: The estimates cap every window at one common value.
+        recorder: What timed the reading.
     """
 
     loaded: Loaded
     estimates: Estimates
     is_capped: bool
+    recorder: Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,11 +91,13 @@ def is_capping(outliers: Outliers) -> bool:
     return outliers == "winsorize"
 
 
-def estimated(loaded: Loaded, *, outliers: Outliers, on_progress: Progress) -> Read:
+def estimated(loaded: Loaded, *, outliers: Outliers, recorder: Recorder) -> Read:
     """Return a load with every method's estimates under an outlier rule: the slow part."""
     rule: Outliers = "winsorize" if is_capping(outliers) else "keep"
-    estimates = pipeline.estimates_of(loaded, loaded.lengths, rule, on_progress=on_progress)
-    return Read(loaded=loaded, estimates=estimates, is_capped=is_capping(outliers))
+    estimates = pipeline.estimates_of(loaded, loaded.lengths, rule, on_progress=recorder)
+    return Read(
+        loaded=loaded, estimates=estimates, is_capped=is_capping(outliers), recorder=recorder
+    )
 
 
 def rules_of(loaded: Loaded, choices: Choices) -> Rules:

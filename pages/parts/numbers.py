@@ -100,14 +100,20 @@ def campaign(row: pd.Series, *, post_hours: int) -> list[Card]:
             meaning="Expected without the push → after it.",
         ),
         _extra(row, name, post_hours=post_hours),
-        Card(
-            label="Evidence",
-            value=f"Grade {grade}",
-            beside=words.method(str(row["method"])),
-            meaning=f"{_sentence(words.caveat(grade))} A is the best grade, E the weakest.",
-        ),
+        _evidence(row, grade),
         *_rank(row),
     ]
+
+
+def _evidence(row: pd.Series, grade: str) -> Card:
+    if formats.is_missing(row["effect_size"]):  # there is no number whose evidence it could be
+        return Card(label="Evidence", value=formats.MISSING)
+    return Card(
+        label="Evidence",
+        value=f"Grade {grade}",
+        beside=words.method(str(row["method"])),
+        meaning=f"{_sentence(words.caveat(grade))} A is the best grade, E the weakest.",
+    )
 
 
 def strip(row: pd.Series) -> list[Card]:

@@ -12,6 +12,8 @@ from pandas.io.formats.style import Styler
 
 from core import partial
 from core.publish import formats, words
+from core.publish.figures_grids import coefficient
+from core.publish.figures_insight import event_count
 from core.publish.figures_pages import untitled
 from core.publish.theme import COLOURS, EXPORT_CONFIG, ThemeName
 from core.publish.words import Direction
@@ -43,6 +45,13 @@ _HELP = {
     "Next campaign may land": "Where the true lift of the next campaign of the layer lies.",
     "Stands out": "Clear within a campaign that the primary metric selected.",
     "Expected": "Events per user per day expected without the push.",
+    "Mark": "What the score is held against.",
+    "Short by": "The mark less the score.",
+    "Better by": "Difference of the lifts, in percentage points.",
+    "As estimated": "The correlation of the estimates, their noise included.",
+    "Usual": "What the same weekday around it holds.",
+    "Cost, events": "Primary events it cost, the best guess.",
+    "From the store": "Slices and answers that did not have to be asked for again.",
 }
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "Lift": formats.percent,
@@ -66,6 +75,15 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "Share": formats.share,
     "Pushes a person": "{:.1f}".format,
     "Seconds": "{:,.1f}".format,
+    **dict.fromkeys(
+        ("Quality", "Database", "Activity", "Score", "Mark", "Usual share", "Mapped"),
+        formats.share,
+    ),
+    **dict.fromkeys(("Short by", "Change", "Change a week", "Better by"), formats.points),
+    **dict.fromkeys(("Lift before", "Lift now"), formats.percent),
+    **dict.fromkeys(("Extra events", "Events a week", "Cost, events"), event_count),
+    **dict.fromkeys(("Correlation", "As estimated"), coefficient),
+    **dict.fromkeys(("Usual", "Tolerance"), "{:,.1f}".format),
 }
 
 

@@ -41,6 +41,14 @@ def progress_and_stop(jobs: Jobs[Any], key: Hashable, view: View[Any]) -> NoRetu
     st.stop()
 
 
+def in_place(jobs: Jobs[Any], key: Hashable, view: View[Any]) -> None:
+    """Draw, where a part of a page will be, how far it has come or that it cannot be had."""
+    if view.failure is not None:
+        st.warning(plain(view.failure.sentence), icon=":material/error:")
+    else:
+        _part(jobs, key)
+
+
 def renewal(jobs: Jobs[Any], key: Hashable, view: View[Any]) -> None:
     """Say below a page that what it shows is being read again, or that doing so failed."""
     if view.standing is not None:
@@ -72,6 +80,15 @@ def _renewing(jobs: Jobs[Any], key: Hashable) -> None:
     if standing is None:
         st.rerun()
     st.caption(f":material/sync: Reading again: {plain(standing.step)}{_counts(standing)}")
+
+
+@st.fragment(run_every="2s")
+def _part(jobs: Jobs[Any], key: Hashable) -> None:
+    standing = jobs.look(key).standing
+    if standing is None:
+        st.rerun()
+    st.caption(f":material/hourglass_empty: {plain(standing.step)}. {_spent(standing)}")
+    st.skeleton(height=160)
 
 
 def _failed(jobs: Jobs[Any], key: Hashable, failure: Failure) -> None:

@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 from core.activity.source import silent
 from core.connect import wire
 from core.demo import World, write_demo
+from core.health.recorder import Recorder
 from core.loading import Loaded, load
 from core.measure.panel import Rules
 from core.settings import read_settings
@@ -100,7 +101,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Expected:
     wiring = wire(settings, silent, clock=lambda: files.as_of)
     span = span_of(since=None, until=None, as_of=files.as_of, timezone=files.timezone)
     loaded = load(wiring, span, rules.lengths)
-    read = measured.estimated(loaded, outliers=rules.outliers, on_progress=silent)
+    read = measured.estimated(loaded, outliers=rules.outliers, recorder=Recorder("page"))
     ids = pd.Index(loaded.campaigns["campaign_id"])
     return Expected(settings=path, read=read, results=measured.measure(read, rules, ids, key=""))
 

@@ -8,7 +8,10 @@ import pytest
 
 from core import loading, outputs, pipeline
 from core.activity.source import silent
+from core.assessment import assess
 from core.connect import wire
+from core.findings import insight
+from core.health.recorder import Recorder
 from core.measure.estimates import ORDER
 from core.measure.panel import Rules
 from core.publish.tables import json_bytes
@@ -27,7 +30,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     wiring = wire(read_settings(settings), silent, clock=lambda: AS_OF)
     span = span_of(since=date(2026, 8, 2), until=None, as_of=AS_OF, timezone="UTC")
     loaded = loading.load(wiring, span, Rules().lengths)
-    return measured.estimated(loaded, outliers="keep", on_progress=silent)
+    return measured.estimated(loaded, outliers="keep", recorder=Recorder("page"))
 
 
 def screen_of(read: Read, **values: object) -> Screen:
@@ -46,12 +49,20 @@ def screen_of(read: Read, **values: object) -> Screen:
     )  # fmt: skip
 
 
+def built(screen: Screen) -> bytes:
+    """Return the JSON of everything that the page hands over."""
+    return next(one for one in files.of_screen(screen) if one.name.endswith(".json")).build()
+
+
 def test_analysis_of_everything_is_the_command_lines(read):
     loaded, screen = read.loaded, screen_of(read)
     results = pipeline.measure(loaded, screen.rules, estimates=read.estimates)
-    on_page = files.analysis(screen, screen.chosen)
-    in_file = outputs.analysis(loaded, results, results.rules)
-    assert json_bytes(on_page) == json_bytes(in_file)
+    in_file = outputs.analysis(
+        loaded, results, results.rules,
+        quality=assess(loaded, read.estimates, results),
+        insight=insight(loaded, read.estimates, results, period=loaded.span),
+    )  # fmt: skip
+    assert built(screen) == json_bytes(in_file)
     assert in_file["settings"]["layers"] == ["1", "2", "3", "unclassified"]
     assert in_file["settings"]["primary_metric"] == "trades"
     assert {"label", "database", "activity", "usage", "seconds"} <= set(in_file["sources"])
@@ -63,7 +74,7 @@ def test_analysis_of_a_part_says_which_it_is(read):
         read, period=DATES, dates=(date(2026, 9, 8), date(2026, 9, 20)), layers=["2", "3"],
         confidence=0.9, outliers="iqr", min=7,
     )  # fmt: skip
-    said = json.loads(json_bytes(files.analysis(screen, screen.chosen)))
+    said = json.loads(built(screen))
     assert said["settings"]["layers"] == ["2", "3"]
     assert (said["settings"]["confidence_level"], said["settings"]["min_recipients"]) == (0.9, 7)
     assert said["settings"]["outliers"] == "iqr"

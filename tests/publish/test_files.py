@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pathlib
+import zipfile
 
 import pytest
 
 from core.errors import PushliftError
-from core.publish.files import write_all
+from core.publish.files import write_all, write_zip
 
 
 def _text(content):
@@ -99,3 +100,78 @@ def test_write_all_where_a_file_stands_in_the_way(tmp_path):
     with pytest.raises(PushliftError, match="could not be written"):
         write_all(tmp_path / "out", {"a": _text("x")})
     assert _tree(tmp_path) == {"out": "a file"}
+
+
+def _stamped(text):
+    return {"a.csv": _text(text), "reports/layer-1/b.md": _text(text)}
+
+
+def test_write_all_replaces_named_folders_as_a_whole(tmp_path):
+    write_all(tmp_path, {**_stamped("1"), "reports/layer-2/old.md": _text("1")})
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "x.txt").write_text("mine")
+    write_all(tmp_path, _stamped("2"), folders=["reports"])
+    assert _tree(tmp_path) == {"a.csv": "2", "reports/layer-1/b.md": "2", "own/x.txt": "mine"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "own", "reports"]
+
+
+def test_write_all_empties_a_named_folder_nothing_is_written_into(tmp_path):
+    write_all(tmp_path, _stamped("1"))
+    write_all(tmp_path, {"a.csv": _text("2")}, folders=["reports"])
+    assert _tree(tmp_path) == {"a.csv": "2"}
+
+
+def test_write_all_failing_after_a_folder_moved_puts_it_back(tmp_path):
+    write_all(tmp_path, _stamped("old"))
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(PushliftError, match="unchanged"):
+        write_all(tmp_path, _stamped("new"), folders=["reports", "others"])
+    assert _tree(tmp_path) == {"reports/layer-1/b.md": "old"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "reports"]
+
+
+@pytest.mark.parametrize("files", [{}, {"reports/b.md": _text("new")}])
+def test_write_all_leaves_a_file_that_stands_where_a_folder_goes(tmp_path, files):
+    (tmp_path / "reports").write_text("mine")
+    with pytest.raises(PushliftError, match="unchanged"):
+        write_all(tmp_path, {"a.csv": _text("new"), **files}, folders=["reports"])
+    assert _tree(tmp_path) == {"reports": "mine"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.md", "a/.hidden", "a//b", "con\n", "é.md", "a\\b", "x" * 121, "a/b.", "-rf"]
+)
+def test_write_all_refuses_names_that_some_file_systems_do_not_take(tmp_path, name):
+    with pytest.raises(PushliftError, match="every file system"):
+        write_all(tmp_path / "out", {name: _text("x")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_all_refuses_names_that_differ_in_capitals_alone(tmp_path):
+    with pytest.raises(PushliftError, match="capitals"):
+        write_all(tmp_path / "out", {"a/B.md": _text("x"), "a/b.md": _text("y")})
+
+
+def test_write_zip_same_files_same_bytes_and_fixed_times(tmp_path):
+    for name in ("one.zip", "two.zip"):
+        write_zip(tmp_path / name, {**_stamped("x" * 10_000), "b.xlsx": _text("y" * 10_000)})
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a.csv", "reports/layer-1/b.md", "b.xlsx"]
+        assert archive.read("a.csv") == b"x" * 10_000
+        kinds = {one.filename: one.compress_type for one in archive.infolist()}
+        assert {one.date_time for one in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert kinds["a.csv"] == zipfile.ZIP_DEFLATED
+    assert kinds["b.xlsx"] == zipfile.ZIP_STORED
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.zip", "two.zip"]
+
+
+def test_write_zip_failing_writer_leaves_the_old_one(tmp_path):
+    path = tmp_path / "all.zip"
+    path.write_text("old")
+    with pytest.raises(PushliftError, match="No space left"):
+        write_zip(path, {"a.csv": _text("new"), "b.csv": _fails})
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["all.zip"]

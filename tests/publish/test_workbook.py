@@ -9,7 +9,6 @@ import pytest
 
 from core.errors import DataError
 from core.frames import CAMPAIGNS, CHECKS, LAYER_CONTRASTS, LAYER_LIFTS, LIFTS
-from core.publish import workbook
 from core.publish.workbook import EXCEL_TEXT, workbook_bytes
 from tests.publish import examples
 
@@ -89,9 +88,7 @@ def test_workbook_bytes_instants_are_naive_utc():
     assert [pd.Timestamp(value).round("ms") for value in found] == expected
 
 
-@pytest.mark.parametrize("large", [1, 20_000])
-def test_workbook_bytes_hostile_text_stays_text(monkeypatch, large):
-    monkeypatch.setattr(workbook, "_LARGE", large)
+def test_workbook_bytes_hostile_text_stays_text():
     frame = examples.campaigns(len(HOSTILE), name=list(HOSTILE))
     about = {text: text for text in HOSTILE}
     content = _made(campaigns=frame, about=about, metric=HOSTILE[0])
@@ -114,7 +111,7 @@ def test_workbook_bytes_hostile_text_stays_text(monkeypatch, large):
 
 def test_workbook_bytes_chart_draws_each_layer_once():
     drawn = _opened(_made())["Layers"]._charts
-    assert len(drawn) == 1
+    assert len(drawn) == 1  # these have no incremental events to draw
     (series,) = drawn[0].series
     assert series.val.numRef.f == "Layers!$N$2:$N$5"
     sheet = _opened(_made())["Layers"]
@@ -122,6 +119,19 @@ def test_workbook_bytes_chart_draws_each_layer_once():
     assert _column(sheet, "metric")[:4] == ["confirmed_trades"] * 4
     plus = [point.v for point in series.errBars.plus.numLit.pt]
     assert [float(value) for value in plus] == pytest.approx([0.03, 0.05, 0.02, 0.0255])
+
+
+def test_workbook_bytes_draws_incremental_events_beside_the_lift():
+    frame = examples.layers().assign(
+        incremental_events=100.0, incremental_events_ci_low=80.0, incremental_events_ci_high=130.0
+    )
+    drawn = _opened(_made(layers=frame))["Layers"]._charts
+    assert len(drawn) == 2
+    (series,) = drawn[1].series
+    at = LAYER_LIFTS.names.index("incremental_events")
+    letter = openpyxl.utils.get_column_letter(at + 1)
+    assert series.val.numRef.f == f"Layers!${letter}$2:${letter}$4"
+    assert [float(p.v) for p in series.errBars.minus.numLit.pt] == [20.0, 20.0, 20.0]
 
 
 def test_workbook_bytes_chart_takes_the_best_evidence():
@@ -155,19 +165,22 @@ def test_workbook_bytes_unbounded_or_no_rows_are_not_drawn():
 def test_workbook_bytes_readme_says_settings_and_definitions():
     sheet = _opened(_made())["README"]
     said = {sheet.cell(row, 1).value: sheet.cell(row, 2).value for row in range(1, sheet.max_row)}
-    assert said["Made"] == "2026-10-31 04:00 UTC"
+    assert said["Lifts"] == "18 rows"
     assert said["Time zone"] == "America/New_York"
     assert said["qvalue"].startswith("Benjamini-Hochberg")
     assert "status" in said["Empty cells"]
 
 
-def test_workbook_bytes_too_many_rows_are_said_not_cut():
+def test_workbook_bytes_long_tables_go_on_on_further_sheets():
     book = _opened(_made(max_rows=10))
-    assert book["Lifts"].max_row == 1
-    assert "18 rows; a worksheet holds 9" in book["Lifts"]["A1"].value
-    assert "lifts.csv" in book["Lifts"]["A1"].value
-    readme = [cell.value for cell in book["README"]["B"]]
-    assert book["Lifts"]["A1"].value in readme
+    assert [name for name in book.sheetnames if name.startswith("Lifts")] == ["Lifts", "Lifts 2"]
+    rows = [_column(book[name], "rel_effect_size") for name in ("Lifts", "Lifts 2")]
+    assert [len(part) for part in rows] == [9, 9]
+    found = pd.Series([*rows[0], *rows[1]], dtype=float, name="rel_effect_size")
+    pd.testing.assert_series_equal(found, examples.lifts()["rel_effect_size"], rtol=1e-15)
+    assert book["Lifts 2"].freeze_panes == "B2"
+    readme = " ".join(str(cell.value) for cell in book["README"]["B"])
+    assert "Lifts has 18 rows; a worksheet holds 9 below its header, so they go on to" in readme
     assert book["Campaigns"].max_row == 7
 
 
@@ -185,16 +198,6 @@ def test_workbook_bytes_long_text_is_shortened_and_said(char):
 
 def test_workbook_bytes_same_input_same_bytes():
     assert _made() == _made()
-
-
-def test_workbook_bytes_large_tables_hold_the_same_cells(monkeypatch):
-    def _cells(content):
-        book = _opened(content)
-        return {sheet.title: list(sheet.values) for sheet in book}
-
-    small = _cells(_made())
-    monkeypatch.setattr(workbook, "_LARGE", 1)
-    assert _cells(_made()) == small
 
 
 def test_workbook_bytes_undeclared_frame_raises():
