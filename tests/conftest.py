@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests that need one, started once a session."""
+"""A real PostgreSQL and a real browser for the tests that need one, started once a session."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.pages.browser import launch
 
 PASSWORD = "canary-password-7Qx"
 """Of the test server's superuser; it must never appear in any message."""
@@ -29,6 +32,15 @@ def postgres_url() -> Iterator[str]:
     finally:
         server.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return Chromium; a process can drive one at a time."""
+    with sync_playwright() as playwright:
+        running = launch(playwright)
+        yield running
+        running.close()
 
 
 class _Server:

@@ -36,7 +36,7 @@ from core.errors import PostHogBusy, PostHogError, QueryTooBig
 from core.sections import PostHog
 from core.sources.posthog import IDENTITY_TTL_SECONDS, PostHogSource
 from core.sources.posthog_client import Answer
-from core.sources.posthog_queries import MERGED_QUERY, SLICE_QUERY
+from core.sources.posthog_queries import MERGED_QUERY, PERSONS_QUERY, SLICE_QUERY
 from tests.faults import folders
 from tests.faults.tally import Tally
 
@@ -117,6 +117,8 @@ class MortalStore(Store):
 class FakeClient:
     """Answers the source's questions from the ledger, or fails as told."""
 
+    ms_ahead = 0
+
     def __init__(self, ledger: Ledger, now: Callable[[], int], offset: int) -> None:
         self._ledger = ledger
         self._now = now
@@ -132,10 +134,12 @@ class FakeClient:
         if failure is not None:
             self.n_failed += 1
             raise failure("The fault of this trial.")
-        rows = {SLICE_QUERY: self._slice, MERGED_QUERY: self._merged}[text](values)
-        part = [
-            row for row in rows if zlib.crc32(row[0].encode()) % values["shards"] == values["shard"]
-        ]
+        answers = {
+            SLICE_QUERY: self._slice, MERGED_QUERY: self._merged, PERSONS_QUERY: self._persons,
+        }  # fmt: skip
+        shards, shard = values.get("shards", 1), values.get("shard", 0)
+        rows = answers[text](values)
+        part = [row for row in rows if zlib.crc32(row[0].encode()) % shards == shard]
         columns = (
             ("who", "distinct_ids", "codes") if text == SLICE_QUERY else ("who", "distinct_ids")
         )
@@ -162,10 +166,17 @@ class FakeClient:
         return [[who, sorted(ids), sorted(codes)] for who, (ids, codes) in found.items()]
 
     def _merged(self, _values: Mapping[str, Any]) -> list[list[Any]]:
+        return [[who, sorted(ids)] for who, ids in self._persons_now().items() if len(ids) > 1]
+
+    def _persons(self, values: Mapping[str, Any]) -> list[list[Any]]:
+        asked = set(values["ids"])
+        return [[who, sorted(ids)] for who, ids in self._persons_now().items() if asked & set(ids)]
+
+    def _persons_now(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for distinct in self._ledger.owners:
             found.setdefault(self._ledger.owner(distinct, self._now()), []).append(distinct)
-        return [[who, sorted(ids)] for who, ids in found.items() if len(ids) > 1]
+        return found
 
 
 class Machine(RuleBasedStateMachine):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from core.activity.source import silent
 from core.connect import wire
@@ -24,7 +24,7 @@ from core.settings import read_settings
 from core.span import span_of
 from pages.parts import measured
 from pages.parts.measured import Measured, Read
-from tests.pages.browser import Seen, Server, launch, serving, settle, visitor, window
+from tests.pages.browser import Seen, Server, serving, settle, visitor, window
 
 HOSTILE_NAME = (
     "<img src=x onerror=alert(1)> **bold** [here](https://evil.test) :red[red] $x^2$ "
@@ -129,11 +129,8 @@ def server(first_visit: FirstVisit) -> Server:
 
 
 @pytest.fixture(scope="session")
-def tabs() -> Iterator[BrowserContext]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield window(browser)
-        browser.close()
+def tabs(browser: Browser) -> BrowserContext:
+    return window(browser)
 
 
 @pytest.fixture

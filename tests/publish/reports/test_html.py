@@ -5,41 +5,36 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from core.publish import words
 from core.publish.reports.html import drawings, report_html
 from tests.faults.hostile import MARKUP
-from tests.pages.browser import launch, window
+from tests.pages.browser import window
 from tests.publish.examples import HOSTILE
 from tests.publish.reports.materials import METRIC, material
 
 LIVE = [text for text in (*HOSTILE, *MARKUP) if "<" in text or "&" in text or "script" in text]
 
 
-@pytest.fixture(scope="module")
-def page_of(tmp_path_factory):
+@pytest.fixture
+def page_of(browser, tmp_path):
     """Return a function that opens a page by its bytes and gives what it met."""
-    folder = tmp_path_factory.mktemp("report")
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
 
-        def opened(content, *, dark=False):
-            path = folder / "report.html"
-            path.write_bytes(content)
-            page = window(browser, dark=dark).new_page()
-            met = []
-            page.on("request", lambda request: met.append(request.url))
-            page.on("requestfailed", lambda request: met.append(f"failed: {request.failure}"))
-            page.on("console", lambda said: met.append(said.text))
-            page.on("pageerror", lambda error: met.append(str(error)))
-            page.on("dialog", lambda dialog: (met.append("dialog"), dialog.dismiss()))
-            page.goto(path.as_uri())
-            page.wait_for_selector("body[data-drawn]")
-            return page, met, path.as_uri()
+    def opened(content, *, dark=False):
+        path = tmp_path / "report.html"
+        path.write_bytes(content)
+        page = window(browser, dark=dark).new_page()
+        met = []
+        page.on("request", lambda request: met.append(request.url))
+        page.on("requestfailed", lambda request: met.append(f"failed: {request.failure}"))
+        page.on("console", lambda said: met.append(said.text))
+        page.on("pageerror", lambda error: met.append(str(error)))
+        page.on("dialog", lambda dialog: (met.append("dialog"), dialog.dismiss()))
+        page.goto(path.as_uri())
+        page.wait_for_selector("body[data-drawn]")
+        return page, met, path.as_uri()
 
-        yield opened
-        browser.close()
+    return opened
 
 
 @pytest.mark.parametrize("dark", [False, True])
