@@ -11,8 +11,7 @@ from core.frames import LAYERS
 from core.insight.frames import HISTORY
 from core.measure.contrasts import infer
 from core.measure.estimates import Estimates
-from core.measure.influence import weighted_sum
-from core.measure.layers import HEADLINE, Member, pooled_members
+from core.measure.layers import HEADLINE, Member, pooled_members, pooled_ratio
 from core.measure.paired import first_reason
 from core.measure.panel import Rules
 from core.measure.pooling import ALL
@@ -97,7 +96,10 @@ def _difference(
     names = ("difference", "difference_ci_low", "difference_ci_high", "pvalue")
     if not (now and before):
         return dict.fromkeys(names, np.full(n_metrics, np.nan))
-    (later, psi_later), (earlier, psi_earlier) = (_ratio(own, estimates) for own in (now, before))
+    n_persons = len(estimates.study.signed_up)
+    (later, psi_later), (earlier, psi_earlier) = (
+        pooled_ratio(own, n_persons=n_persons, n_metrics=n_metrics) for own in (now, before)
+    )
     psi, nothing = psi_later - psi_earlier, np.zeros(n_metrics)
     persons = int(np.abs(np.nan_to_num(psi)).any(axis=1).sum())
     said = infer(
@@ -107,20 +109,3 @@ def _difference(
     )  # fmt: skip
     found = (said.effect_size, said.ci_low, said.ci_high, said.pvalue)
     return dict(zip(names, found, strict=True))
-
-
-def _ratio(own: Sequence[Member], estimates: Estimates) -> tuple[Floats, Floats]:
-    """Return the pooled relative effects of some campaigns and each person's influence."""
-    n_users = np.array([one.n_users for one in own], dtype=float)
-    weights, contrasts = n_users / n_users.sum(), [one.contrast for one in own]
-    post = weights @ np.stack([one.post for one in contrasts])
-    expected = weights @ np.stack([one.expected for one in contrasts])
-    psi_post, psi_expected = weighted_sum(
-        contrasts,
-        weights,
-        n_persons=len(estimates.study.signed_up),
-        n_metrics=estimates.study.n_metrics,
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = post / expected
-        return ratio - 1, (psi_post - ratio * psi_expected) / expected

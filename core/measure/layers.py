@@ -322,7 +322,7 @@ def layer_contrasts(found: Sequence[Member], estimates: Estimates, rules: Rules)
     for layer in frames.LAYERS:
         own = [one for one in found if one.layer == layer]
         if own:
-            parts = {**parts, layer: _ratio(own, n_persons=n_persons, n_metrics=n_metrics)}
+            parts = {**parts, layer: pooled_ratio(own, n_persons=n_persons, n_metrics=n_metrics)}
     names = list(parts)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     rows = []
@@ -349,8 +349,17 @@ def layer_contrasts(found: Sequence[Member], estimates: Estimates, rules: Rules)
     return pd.concat(rows, ignore_index=True) if rows else frames.LAYER_CONTRASTS.empty()
 
 
-def _ratio(own: Sequence[Member], *, n_persons: int, n_metrics: int) -> tuple[Floats, Floats]:
-    """Return the pooled relative effects of some campaigns and each person's influence."""
+def pooled_ratio(own: Sequence[Member], *, n_persons: int, n_metrics: int) -> tuple[Floats, Floats]:
+    """Return the pooled relative effects of some campaigns and each person's influence on them.
+
+    Args:
+        own: The campaigns, one at least, weighted by their users.
+        n_persons: Everybody there is, pushed or not.
+        n_metrics: Metrics of each contrast.
+
+    Returns:
+        Floats[metrics] and Floats[persons, metrics]; NaN or infinite where nothing is expected.
+    """
     n_users = np.array([one.n_users for one in own], dtype=float)
     weights = n_users / n_users.sum()
     contrasts = [one.contrast for one in own]
