@@ -192,6 +192,7 @@ def _answers(
     """Yield the answer to every question about a layer, for every metric."""
     questions = list(_questions(study, layer, sends))
     doses = _doses(study, layer.rows) if layer.rows else None
+    divided = {one.pattern for one in questions if one.is_within} | {"fatigue_dose"}
     for metric, name in enumerate(metrics):
         told = {one.pattern: _told(layer, one, metric, level) for one in questions}
         told["audience_size"] = _of_size(layer, metric, level)
@@ -201,7 +202,7 @@ def _answers(
                 compared = unanswered(n_campaigns=len(layer.campaigns))
             yield Answer(
                 pattern=pattern, layer=layer.name, metric=name, evidence=layer.evidence,
-                compared=compared,
+                compared=compared, is_within=pattern in divided,
             )  # fmt: skip
 
 

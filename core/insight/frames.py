@@ -69,6 +69,7 @@ PATTERNS = Table(
         Column("family", "text", "what qvalue was corrected within", "not in a family"),
         Column("n_campaigns", "integer", "campaigns of the kind"),
         Column("n_other", "integer", "campaigns of the other kind"),
+        Column("is_within", "flag", "pushes of the same campaigns are compared, not campaigns"),
         Column("evidence", "text", "the weakest grade behind it; groups differ in more than this"),
         Column("is_found", "flag", "clear: q at most 5 % and the interval leaves out zero"),
         _LEVEL,

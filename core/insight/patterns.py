@@ -29,6 +29,7 @@ class Answer:
         metric: The metric.
         evidence: Weakest grade behind it.
         compared: The answer.
+        is_within: Pushes of the same campaigns were compared, not campaigns.
     """
 
     pattern: str
@@ -36,6 +37,7 @@ class Answer:
     metric: str
     evidence: str
     compared: Compared
+    is_within: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ def patterns_table(
             "family": FAMILY_OF_PRIMARY if answer.metric == primary else FAMILY_OF_OTHERS,
             "n_campaigns": one.n_campaigns,
             "n_other": one.n_other,
+            "is_within": answer.is_within,
             "evidence": answer.evidence,
             "status": one.status,
         }

@@ -246,7 +246,13 @@ def _of_pattern(basis: Basis, recommendation: str, row: pd.Series) -> Iterator[C
         layer=str(row["layer"]),
         metric=str(row["metric"]),
         events=(abs(float(row["difference"])) * each, ends[0], ends[1]),
-        n_campaigns=int(row["n_campaigns"] + row["n_other"]),
+        n_campaigns=_behind(row),
         n_pushes=pushes,
         kind=str(better),
     )
+
+
+def _behind(row: pd.Series) -> int:
+    """Return the campaigns behind a pattern, those on both sides of it once."""
+    n, n_other = int(row["n_campaigns"]), int(row["n_other"])
+    return max(n, n_other) if row["is_within"] else n + n_other

@@ -150,7 +150,9 @@ def pattern_sentence(row: pd.Series) -> str:
         asked = dict.fromkeys((keys.said(str(row["pattern"])), _kind(row["group"])))
         return f"{_upper(', '.join(asked))}, {metric}{where}: {formats.reason(_status(row))}."
     behind = f"{_campaigns(row['n_campaigns'])} against {formats.count(row['n_other'])}"
-    if str(row["other"]).startswith(_PER):
+    if row["is_within"]:
+        behind = f"within {_campaigns(max(row['n_campaigns'], row['n_other']))}"
+    elif str(row["other"]).startswith(_PER):
         behind = _campaigns(row["n_campaigns"])
     why_not = _NOT_RANDOM.get(str(row["pattern"]), "it was not randomised")
     return (

@@ -320,8 +320,12 @@ def _compared(row: pd.Series) -> str:
 
 
 def _against(row: pd.Series) -> str:
-    n = formats.count(row["n_campaigns"])
-    return n if _is_scale(row) else f"{n} against {formats.count(row['n_other'])}"
+    n, n_other = int(row["n_campaigns"]), int(row["n_other"])
+    if row["is_within"]:
+        return f"{formats.count(max(n, n_other))}, within them"
+    if _is_scale(row):
+        return formats.count(n)
+    return f"{formats.count(n)} against {formats.count(n_other)}"
 
 
 def _is_scale(row: pd.Series) -> bool:

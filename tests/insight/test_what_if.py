@@ -105,7 +105,8 @@ def pattern(**columns):
         "pattern": "content", "layer": "1", "metric": "trades", "group": "drop",
         "other": "feature", "difference": 0.1, "difference_ci_low": 0.04,
         "difference_ci_high": 0.16, "qvalue": 0.01, "n_campaigns": 7, "n_other": 5,
-        "evidence": "A", "is_found": True, "confidence_level": 0.95, "status": "ok", **columns,
+        "is_within": False, "evidence": "A", "is_found": True, "confidence_level": 0.95,
+        "status": "ok", **columns,
     }  # fmt: skip
 
 
@@ -155,9 +156,10 @@ def test_what_if_a_difference_below_zero_prefers_the_other_kind():
 
 
 def test_what_if_against_all_others_moves_all_others():
-    row = pattern(pattern="hours_since_trigger", group="2-6", other="all others")
+    row = pattern(pattern="hours_since_trigger", group="2-6", other="all others", is_within=True)
     found = said(with_pattern(row, names=("2-6", "6-12", "12+"))).loc[("send_at_best_lag", "1")]
     assert found["events_per_week"] == pytest.approx(0.1 * 0.5 * DAYS * 5000 / WEEKS)
+    assert found["n_campaigns"] == 7  # on both sides of it: told once
 
 
 def test_what_if_against_later_ones_moves_those_that_come_after():

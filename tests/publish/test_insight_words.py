@@ -128,6 +128,13 @@ def test_pattern_sentence_says_how_much_better_and_how_many():
     )
 
 
+def test_pattern_sentence_within_campaigns_counts_each_of_them_once():
+    within = {"n_campaigns": 45, "n_other": 44, "is_within": True}
+    text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **within}))
+    assert "within 45 campaigns" in text
+    assert "against 44" not in text
+
+
 def test_pattern_sentence_of_what_was_not_found_claims_nothing():
     text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, "is_found": False}))
     assert text.startswith("No clear difference between drops and features in confirmed trades")
