@@ -91,6 +91,10 @@ def outcome(found: Found) -> dict[str, float | bool]:
             & (patterns["group"] == group) & patterns["other"].isin(others)
         ]  # fmt: skip
         told |= {f"{name}: found": bool(rows["is_found"].any()), f"{name}: p": rows["pvalue"].min()}
+        here = f"{name}, in these sends"
+        told |= {f"{here}: found": bool(rows["is_found_in_sends"].any())}
+        told |= {f"{here}: p": rows["in_sends_pvalue"].min()}
+        told[f"{here}: difference"] = rows["difference"].iloc[0] if len(rows) else np.nan
         told[f"{name}: difference"] = rows["difference"].iloc[0] if len(rows) else np.nan
     pairs = found.correlations
     both = pairs[
@@ -101,12 +105,16 @@ def outcome(found: Found) -> dict[str, float | bool]:
     told |= {f"{TOGETHER}: p": both["pvalue"].min()}
     told |= {f"{TOGETHER}: difference": both["correlation"].min()}
     told["any planted: found"] = any(told[f"{name}: found"] for name in (*PLANTED, TOGETHER))
-    told["any, primary: found"] = bool((patterns["is_found"] & primary).any())
-    told["any, others: found"] = bool((patterns["is_found"] & ~primary).any())
+    for tail in ("", "_in_sends"):
+        found_so = patterns[f"is_found{tail}"]
+        told[f"any{tail}, primary: found"] = bool((found_so & primary).any())
+        told[f"any{tail}, others: found"] = bool((found_so & ~primary).any())
     told["any correlation: found"] = bool(pairs["is_found"].any())
     for pattern, rows in patterns[primary].groupby("pattern"):
         told[f"{pattern}: p < .05"] = float((rows["pvalue"] < 0.05).sum())
         told[f"{pattern}: tests"] = float(rows["pvalue"].notna().sum())
+        told[f"{pattern}, in these sends: p < .05"] = float((rows["in_sends_pvalue"] < 0.05).sum())
+        told[f"{pattern}, in these sends: tests"] = float(rows["in_sends_pvalue"].notna().sum())
     return told
 
 

@@ -76,18 +76,22 @@ class _Layer:
     Attributes:
         name: The layer.
         evidence: Weakest grade of their comparisons.
+        se_scale: By what the self-checks of the layer's comparisons widen its standard errors.
         campaigns: Their positions in the study.
         rows: Everybody in them; None where there are fewer than two.
         told: What is expected of everybody, by metric.
         whole: Effects of whole campaigns, by metric.
+        samples: The same, ready to be compared.
     """
 
     name: str
     evidence: str
+    se_scale: float
     campaigns: Int64
     rows: Rows | None
     told: tuple[Expectation, ...]
     whole: tuple[Effects, ...]
+    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,7 +134,7 @@ def patterns_of(loaded: Loaded, estimates: Estimates, results: Results) -> Found
         cadence=cadence_table(
             loaded,
             plans,
-            [_sample(layer.whole[0]) for layer in layers if layer.rows],
+            [layer.samples[0] for layer in layers if layer.rows],
             codes=codes,
             kinds=sends.cadence,
             confidence_level=level,
@@ -148,12 +152,14 @@ def _layer(estimates: Estimates, results: Results, codes: Int64, layer: str) -> 
         )
         if own == layer and is_pooled and estimates.contrasts[COMPARISON][code].is_known
     ]
-    grades = [evidence(COMPARISON, estimates.se_scale(code, COMPARISON)) for code in usable]
+    se_scale = max((estimates.se_scale(code, COMPARISON) for code in usable), default=1.0)
     rows = rows_of(study, usable) if len(usable) >= FEWEST else None
     told = tuple(expectations(rows)) if rows else ()
+    whole = tuple(effects(rows, one).widened(se_scale) for one in told) if rows else ()
     return _Layer(
-        name=layer, evidence=max(grades, default="E"), campaigns=np.array(usable, dtype=np.int64),
-        rows=rows, told=told, whole=tuple(effects(rows, one) for one in told) if rows else (),
+        name=layer, evidence=evidence(COMPARISON, se_scale) if usable else "E",
+        se_scale=se_scale, campaigns=np.array(usable, dtype=np.int64), rows=rows, told=told,
+        whole=whole, samples=tuple(_sample(one) for one in whole),
     )  # fmt: skip
 
 
@@ -222,13 +228,13 @@ def _questions(study: Study, layer: _Layer, sends: _Sends) -> Iterator[_Question
 def _told(layer: _Layer, one: _Question, metric: int, level: float) -> Compared:
     if layer.rows is None:
         return unanswered(n_campaigns=len(layer.campaigns))
-    found = layer.whole[metric]
-    codes = one.labels.codes[found.campaigns]
+    sample = layer.samples[metric]
+    codes = one.labels.codes[sample.campaigns]
     if one.is_within:
         found = effects(layer.rows, layer.told[metric], one.labels.codes)
-        codes = found.labels
+        sample, codes = _sample(found.widened(layer.se_scale)), found.labels
     return compare(
-        _sample(found), codes, names=one.labels.names, positions=one.labels.positions,
+        sample, codes, names=one.labels.names, positions=one.labels.positions,
         confidence_level=level, is_within=one.is_within, is_ordered=one.is_ordered,
     )  # fmt: skip
 
@@ -258,7 +264,7 @@ def _divides(rows: Rows, kinds: Labels) -> bool:
 def _of_size(layer: _Layer, metric: int, level: float) -> Compared:
     if layer.rows is None:
         return unanswered(n_campaigns=len(layer.campaigns))
-    sample = _sample(layer.whole[metric])
+    sample = layer.samples[metric]
     told = slope(
         sample, np.log2(np.maximum(sample.n_pushes, 1)), least_spread=_LEAST_DOUBLINGS,
         names=("recipients", "per doubling"), confidence_level=level,
@@ -280,7 +286,7 @@ def _of_dose(layer: _Layer, doses: Labels | None, metric: int, level: float) -> 
     """Return how the effect changes per push of the 14 days before, within campaigns."""
     if layer.rows is None or doses is None:
         return unanswered(n_campaigns=len(layer.campaigns))
-    split = effects(layer.rows, layer.told[metric], doses.codes)
+    split = effects(layer.rows, layer.told[metric], doses.codes).widened(layer.se_scale)
     told = slope(
         _sample(split), np.array(doses.positions)[split.labels], least_spread=_LEAST_DOSES,
         names=("pushes in the 14 days before", "per push"), confidence_level=level, is_within=True,

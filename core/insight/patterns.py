@@ -64,7 +64,9 @@ def patterns_table(
     """Return frames.PATTERNS: everything that was looked for, what was found marked.
 
     All questions about the primary metric are one family, all about the others another: whatever
-    is looked for that is not there, a pattern is found in at most 5 % of analyses.
+    is looked for that is not there, a pattern is found in at most 5 % of analyses. A pattern is
+    asked for twice: in sends like these (`is_found`), and in these sends, whatever the next ones
+    do (`is_found_in_sends`), each within the same questions.
 
     Args:
         answers: To all questions.
@@ -90,12 +92,21 @@ def patterns_table(
     if not rows:
         return PATTERNS.empty()
     table = pd.DataFrame(rows).assign(confidence_level=confidence_level)
-    table["qvalue"] = table.groupby("family")["pvalue"].transform(
-        lambda p: bh_qvalues(p.to_numpy(dtype=float))
-    )
+    for name in ("", "in_sends_"):
+        table[f"{name}qvalue"] = table.groupby("family")[f"{name}pvalue"].transform(
+            lambda p: bh_qvalues(p.to_numpy(dtype=float))
+        )
     table["family"] = table["family"].where(table["pvalue"].notna(), None).astype("str")
     table["is_found"] = _found(table, "difference")
+    table["is_found_in_sends"] = _found(table, "in_sends", "in_sends_qvalue") | table["is_found"]
     return _typed(PATTERNS, table)
+
+
+def clear(patterns: pd.DataFrame) -> pd.DataFrame:
+    """Return the clear rows of PATTERNS: sends like these before these alone, surest first."""
+    rows = patterns[patterns["is_found_in_sends"]]
+    by = ["is_found", "in_sends_qvalue"]
+    return rows.sort_values(by, ascending=[False, True], kind="stable")
 
 
 def groups_table(answers: Sequence[Answer], *, confidence_level: float) -> pd.DataFrame:
@@ -155,7 +166,8 @@ def _difference(one: Difference) -> dict[str, float]:
     if test is None:
         names = ("", "_ci_low", "_ci_high")
         told = dict.fromkeys((f"difference{name}" for name in names), np.nan)
-        return {**told, "statistic": np.nan, "df": np.nan, "pvalue": np.nan}
+        more = ("statistic", "df", "pvalue", "in_sends_ci_low", "in_sends_ci_high")
+        return told | dict.fromkeys((*more, "in_sends_pvalue"), np.nan)
     return {
         "difference": one.as_relative(test.estimate),
         "difference_ci_low": one.as_relative(test.ci_low),
@@ -163,6 +175,9 @@ def _difference(one: Difference) -> dict[str, float]:
         "statistic": test.statistic,
         "df": float(test.df),
         "pvalue": test.pvalue,
+        "in_sends_ci_low": one.as_relative(test.conditional.ci_low),
+        "in_sends_ci_high": one.as_relative(test.conditional.ci_high),
+        "in_sends_pvalue": test.conditional.pvalue,
     }
 
 
@@ -178,10 +193,10 @@ def _effect(group: Group) -> dict[str, float]:
     }
 
 
-def _found(table: pd.DataFrame, name: str) -> pd.Series:
+def _found(table: pd.DataFrame, name: str, qvalue: str = "qvalue") -> pd.Series:
     """Say what is clear: the q-value within its family, and the interval leaves out zero."""
     is_apart = (table[f"{name}_ci_low"] > 0) | (table[f"{name}_ci_high"] < 0)
-    return (table["qvalue"] <= FALSE_DISCOVERY_RATE) & is_apart
+    return (table[qvalue] <= FALSE_DISCOVERY_RATE) & is_apart
 
 
 def _typed(table: Table, frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -157,6 +157,10 @@ class Effects:
             expected=self.expected[places], direct=self.direct[:, places],
             through=self.through[places], coefficients=self.coefficients,
         )  # fmt: skip
+
+    def widened(self, se_scale: float) -> Effects:
+        """Return them with standard errors so many times as large."""
+        return replace(self, direct=self.direct * se_scale, through=self.through * se_scale)
 
 
 def rows_of(study: Study, campaigns: Sequence[int]) -> Rows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from core.errors import DataError
 from core.measure.ratios import Floats
@@ -29,6 +29,8 @@ class MetaRegression:
     Attributes:
         coefficients: One a column of the design.
         covariance: Of the coefficients, Knapp and Hartung's factor included.
+        conditional: Of the coefficients where these campaigns are all there is to say: the errors
+            of their effects, not how much effects differ.
         df: Estimates less columns.
         tau2: Variance of the true effects around the regression, by REML.
         factor: What the covariance was multiplied by; never below 1.
@@ -37,6 +39,7 @@ class MetaRegression:
 
     coefficients: Floats
     covariance: Floats
+    conditional: Floats
     df: int
     tau2: float
     factor: float
@@ -55,6 +58,7 @@ class Combination:
         statistic: t.
         df: Degrees of freedom.
         pvalue: Two-sided.
+        conditional: Whether it is apart from 0 in these campaigns, whatever others would do.
     """
 
     estimate: float
@@ -63,6 +67,24 @@ class Combination:
     ci_high: float
     statistic: float
     df: int
+    pvalue: float
+    conditional: Conditional
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditional:
+    """The same sum as a statement about these campaigns alone: normal, no variance between them.
+
+    Attributes:
+        standard_error: Of the sum.
+        ci_low: Lower limit.
+        ci_high: Upper limit.
+        pvalue: Two-sided.
+    """
+
+    standard_error: float
+    ci_low: float
+    ci_high: float
     pvalue: float
 
 
@@ -73,6 +95,9 @@ def meta_regression(effects: Floats, covariance: Floats, design: Floats) -> Meta
     with an estimated scale and t on estimates less columns, Knapp and Hartung (2003), Stat. Med.
     22(17), 2693-2710, its factor held at 1 or more (Roever, Knapp and Friede 2015, BMC Med. Res.
     Methodol. 15:99), which makes it conservative where effects differ by their noise alone.
+    Inference about these campaigns or about campaigns like them: Hedges and Vevea (1998),
+    Psychol. Methods 3(4), 486-504; the weights are the same, so that one estimate has two
+    intervals.
 
     Args:
         effects: Shape [k], any unit.
@@ -95,9 +120,10 @@ def meta_regression(effects: Floats, covariance: Floats, design: Floats) -> Meta
     factor = max(1.0, float((rest**2 / (variances + tau2)).sum() / (n - p)))
     weighed = np.linalg.solve(own + tau2 * np.eye(n), np.column_stack([design, effects]))
     unscaled = np.linalg.inv(design.T @ weighed[:, :p]).astype(np.float64)
+    weights = unscaled @ weighed[:, :p].T
     return MetaRegression(
-        coefficients=unscaled @ (design.T @ weighed[:, p]), covariance=factor * unscaled,
-        df=n - p, tau2=tau2, factor=factor, n=n,
+        coefficients=weights @ effects, covariance=factor * unscaled,
+        conditional=weights @ own @ weights.T, df=n - p, tau2=tau2, factor=factor, n=n,
     )  # fmt: skip
 
 
@@ -116,6 +142,18 @@ def combined(fit: MetaRegression, weights: Floats, *, confidence_level: float) -
     return Combination(
         estimate=estimate, standard_error=error, ci_low=estimate - half, ci_high=estimate + half,
         statistic=statistic, df=fit.df, pvalue=float(2 * stdtr(fit.df, -abs(statistic))),
+        conditional=_conditional(fit, weights, estimate, confidence_level),
+    )  # fmt: skip
+
+
+def _conditional(
+    fit: MetaRegression, weights: Floats, estimate: float, confidence_level: float
+) -> Conditional:
+    error = float(np.sqrt(weights @ fit.conditional @ weights))
+    half = float(ndtri((1 + confidence_level) / 2)) * error
+    return Conditional(
+        standard_error=error, ci_low=estimate - half, ci_high=estimate + half,
+        pvalue=float(2 * ndtr(-abs(estimate) / error)),
     )  # fmt: skip
 
 

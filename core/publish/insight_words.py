@@ -155,10 +155,27 @@ def pattern_sentence(row: pd.Series) -> str:
     elif str(row["other"]).startswith(_PER):
         behind = _campaigns(row["n_campaigns"])
     why_not = _NOT_RANDOM.get(str(row["pattern"]), "it was not randomised")
+    is_of_these = bool(row["is_found_in_sends"] and not row["is_found"])
+    said = _of_these(row) if is_of_these else row
     return (
-        f"{_compared(row, metric)}{where}, {tested(row)}; {behind}, evidence of grade "
-        f"{row['evidence']} at the weakest; associated: {why_not}."
+        f"{_compared(said, metric)}{where}{' among these sends' if is_of_these else ''}, "
+        f"{tested(said)}; {behind}, evidence of grade {row['evidence']} at the weakest; "
+        f"associated: {why_not}.{_of_others(row) if is_of_these else ''}"
     )
+
+
+def _of_these(row: pd.Series) -> pd.Series:
+    """Return a pattern as a statement about these sends alone."""
+    said = row.copy()
+    for name in ("ci_low", "ci_high"):
+        said[f"difference_{name}"] = row[f"in_sends_{name}"]
+    said["qvalue"], said["is_found"] = row["in_sends_qvalue"], True
+    return said
+
+
+def _of_others(row: pd.Series) -> str:
+    between = formats.points(row["difference"], _ends(row, "difference"))
+    return f" Whether other sends like them would is not clear: {between}."
 
 
 def correlation_sentence(row: pd.Series) -> str:

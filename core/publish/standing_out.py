@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from core.insight.patterns import clear
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.publish import formats, insight_words, words
 from core.span import Span
@@ -153,8 +154,8 @@ def _best(found: Concluded, names: Mapping[str, str]) -> Iterator[Point]:
 
 
 def _patterns(found: Concluded) -> Iterator[Point]:
-    rows = found.patterns[found.patterns["is_found"] & (found.patterns["metric"] == found.primary)]
-    for _, row in rows.sort_values("qvalue").head(_PATTERNS).iterrows():
+    rows = clear(found.patterns[found.patterns["metric"] == found.primary])
+    for _, row in rows.head(_PATTERNS).iterrows():
         yield Point(text=insight_words.pattern_sentence(row), table="patterns")
 
 
@@ -203,7 +204,7 @@ def _looked_for(found: Concluded) -> list[Point]:
         metric = words.label(found.primary)
         text = f"No campaign is clear above zero in {metric} by itself."
         said.append(Point(text=text, table="rankings"))
-    if len(looked) and not looked["is_found"].any():
+    if len(looked) and not looked["is_found_in_sends"].any():
         were = "was" if len(looked) == 1 else "were"
         text = f"No kind of send clearly differs: {formats.count(len(looked))} {were} looked for."
         said.append(Point(text=text, table="patterns"))

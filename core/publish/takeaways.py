@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from core.insight.patterns import clear
 from core.measure.multiplicity import FALSE_DISCOVERY_RATE
 from core.publish import (
     figures_cadence,
@@ -136,12 +137,17 @@ def patterns(frame: pd.DataFrame) -> str:
     told = frame[frame["difference"].notna()]
     if told.empty:
         return figures_insight.NOTHING["pattern_groups"].rstrip(".")
-    found = told[told["is_found"]].sort_values("qvalue", kind="stable")
+    rows = clear(told)
+    found, of_these = rows[rows["is_found"]], rows[~rows["is_found"]]
     n = _plural(len(told), "comparison", "comparisons")
-    if found.empty:
-        return f"No clear difference in {n}"
-    said = [_compared(row) for _, row in found.iterrows()]
-    return f"{formats.count(len(found))} of {n} clear: {_listed(said)}"
+    said = []
+    if len(found):
+        listed = _listed([_compared(row) for _, row in found.iterrows()])
+        said.append(f"{formats.count(len(found))} of {n} clear: {listed}")
+    if len(of_these):
+        more = f"{formats.count(len(of_these))} {'more' if said else f'of {n}'}"
+        said.append(f"{more} clear in these sends alone")
+    return "; ".join(said) or f"No clear difference in {n}"
 
 
 def rankings(frame: pd.DataFrame) -> str:

@@ -12,19 +12,25 @@ from core.insight.patterns import (
     FAMILY_OF_PRIMARY,
     Answer,
     Pair,
+    clear,
     correlations_table,
     groups_table,
     patterns_table,
     unanswered,
 )
 from core.measure.multiplicity import bh_qvalues
-from core.measure.regression import Combination
+from core.measure.regression import Combination, Conditional
 
 
-def combination(estimate, pvalue, *, half=0.1):
+def combination(estimate, pvalue, *, half=0.1, in_sends=0.9):
+    conditional = Conditional(
+        standard_error=half / 4, ci_low=estimate - half / 2, ci_high=estimate + half / 2,
+        pvalue=in_sends,
+    )  # fmt: skip
     return Combination(
         estimate=estimate, standard_error=half / 2, ci_low=estimate - half,
         ci_high=estimate + half, statistic=estimate / (half / 2), df=9, pvalue=pvalue,
+        conditional=conditional,
     )  # fmt: skip
 
 
@@ -59,6 +65,23 @@ def test_patterns_table_finds_nothing_that_is_clear_only_by_itself():
     found = table(answer("trades", combination(0.3, 0.01), *rest))
     assert found["pvalue"].min() == 0.01
     assert not found["is_found"].any()
+
+
+def test_patterns_table_asks_of_these_sends_within_the_same_questions():
+    here, not_here = combination(0.3, 0.2, in_sends=0.004), combination(0.05, 0.3)
+    found = table(answer("trades", here, not_here))
+    assert not found["is_found"].any()
+    assert found["is_found_in_sends"].tolist() == [True, False]
+    expected = bh_qvalues(np.array([0.004, 0.9]))
+    assert found["in_sends_qvalue"].to_numpy() == pytest.approx(expected)
+    assert found["in_sends_ci_low"][0] == pytest.approx(np.exp(0.35) - np.exp(0.1))
+    assert clear(found).index.tolist() == [0]
+
+
+def test_clear_puts_what_holds_for_sends_like_these_first():
+    here, there = combination(0.3, 0.2, in_sends=0.0001), combination(0.3, 0.001, in_sends=0.01)
+    found = table(answer("trades", here, combination(0.05, 0.3), there))
+    assert clear(found).index.tolist() == [2, 0]
 
 
 def test_patterns_table_shows_differences_of_relative_effects():

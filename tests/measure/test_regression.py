@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from core.errors import DataError
 from core.measure.meta import hartung_knapp, reml
@@ -124,3 +125,32 @@ def test_combined_rejects_a_true_null_at_most_as_often_as_it_says(spread):
 def test_meta_regression_of_what_cannot_be_fitted_raises(effects, covariance, design):
     with pytest.raises(DataError):
         meta_regression(effects, covariance, design)
+
+
+def test_combined_conditionally_is_the_sum_of_errors_alone():
+    effects, variances, _ = bcg()
+    fit = meta_regression(effects, np.diag(variances), np.ones((13, 1)))
+    said = combined(fit, np.ones(1), confidence_level=0.95)
+    weights = 1 / (variances + fit.tau2)
+    weights /= weights.sum()
+    error = np.sqrt((weights**2 * variances).sum())
+    assert said.conditional.standard_error == pytest.approx(error, rel=1e-6)
+    assert said.conditional.ci_high - said.estimate == pytest.approx(1.959964 * error, rel=1e-6)
+    assert said.conditional.pvalue == pytest.approx(
+        2 * scipy.stats.norm.sf(abs(said.estimate) / error), rel=1e-5
+    )
+
+
+def test_combined_conditionally_covers_the_campaigns_own_mean():
+    rng = np.random.default_rng(5)
+    truth = 0.1 + rng.normal(0, 0.3, 8)  # held fixed: these campaigns are all there is
+    variances = np.full(8, 0.05**2)
+    held = 0
+    for _ in range(400):
+        effects = truth + rng.normal(0, np.sqrt(variances))
+        said = combined(
+            meta_regression(effects, np.diag(variances), np.ones((8, 1))), np.ones(1),
+            confidence_level=0.95,
+        ).conditional  # fmt: skip
+        held += said.ci_low <= truth.mean() <= said.ci_high
+    assert 0.92 <= held / 400 <= 0.98

@@ -97,6 +97,8 @@ def patterns(names: tuple[str, str] = ("drop", "feature")) -> pd.DataFrame:
         "pattern": "content", "layer": "1", "group": names[0], "other": names[1],
         **_with_interval("difference", 0.141, 0.077), "pvalue": 0.002, "qvalue": 0.012,
         "n_campaigns": 8, "n_other": 5, "is_found": True, "df": 11.0, "statistic": 3.9,
+        "is_found_in_sends": True, "in_sends_ci_low": 0.09, "in_sends_ci_high": 0.19,
+        "in_sends_pvalue": 0.001, "in_sends_qvalue": 0.006,
     }  # fmt: skip
     not_found = {
         "pattern": "weekday", "layer": "2", "group": "Tuesday", "other": "all others",

@@ -117,7 +117,10 @@ PATTERN = {
     "other": "feature", "difference": 0.098, "difference_ci_low": 0.021,
     "difference_ci_high": 0.175, "qvalue": 0.013, "family": "patterns, primary metric",
     "n_campaigns": 7, "n_other": 5, "evidence": "A", "is_found": True, "status": "ok",
+    "is_found_in_sends": True, "in_sends_qvalue": 0.009,
 }  # fmt: skip
+
+NOT_FOUND = {"is_found": False, "is_found_in_sends": False}
 
 
 def test_pattern_sentence_says_how_much_better_and_how_many():
@@ -135,8 +138,22 @@ def test_pattern_sentence_within_campaigns_counts_each_of_them_once():
     assert "against 44" not in text
 
 
+def test_pattern_sentence_of_these_sends_alone_says_that_others_may_differ():
+    here = {
+        "is_found": False, "is_found_in_sends": True, "in_sends_ci_low": 0.05,
+        "in_sends_ci_high": 0.145, "in_sends_qvalue": 0.004, "difference_ci_low": -0.03,
+    }  # fmt: skip
+    text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **here}))
+    assert text == (
+        "Drops did +9.8 pp [5.0, 14.5] better than features in confirmed trades in layer 1 among "
+        "these sends, q = 0.004 within all patterns in the primary metric; 7 campaigns against 5, "
+        "evidence of grade A at the weakest; associated: content was not randomised. Whether "
+        "other sends like them would is not clear: +9.8 pp [−3.0, 17.5]."
+    )
+
+
 def test_pattern_sentence_of_what_was_not_found_claims_nothing():
-    text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, "is_found": False}))
+    text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **NOT_FOUND}))
     assert text.startswith("No clear difference between drops and features in confirmed trades")
     assert "better" not in text
 
@@ -154,7 +171,7 @@ def test_pattern_sentence_of_a_scale_is_per_step():
     text = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **steps}))
     assert "changes by +9.8 pp [2.1, 17.5] per doubling" in text
     assert "; 7 campaigns, evidence" in text
-    none = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **steps, "is_found": False}))
+    none = said.pattern_sentence(of(frames.PATTERNS, **{**PATTERN, **steps, **NOT_FOUND}))
     assert none.startswith(
         "Size of the audience: recipients: no clear difference in confirmed trades per doubling"
     )

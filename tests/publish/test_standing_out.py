@@ -52,7 +52,9 @@ def everything(**more):
     given = {
         "decisions": decided("clear_harm", "clear_gain", "unclear", "unclear", "open"),
         "rankings": table(frames.RANKINGS, [{**RANKED, "layer": "all", "place": 1}]),
-        "patterns": table(frames.PATTERNS, [PATTERN, {**PATTERN, "layer": "2", "qvalue": 0.001}]),
+        "patterns": table(
+            frames.PATTERNS, [PATTERN, {**PATTERN, "layer": "2", "in_sends_qvalue": 0.001}]
+        ),
         "correlations": table(frames.CORRELATIONS, [TOGETHER]),
         "what_if": table(frames.WHAT_IF, [ADVICE]),
         "history": table(frames.HISTORY, [{**THEN, "layer": "all"}]),
@@ -101,12 +103,13 @@ def test_standing_out_says_how_many_more_do_harm():
 
 def test_standing_out_leaves_out_what_is_not_clear():
     vague = {"qvalue": 0.4, "is_found": False}
+    unsure = {**vague, "is_found_in_sends": False}
     found = everything(
         decisions=decided("unclear"),
         rankings=table(
             frames.RANKINGS, [{**RANKED, "layer": "all", "place": 1, "is_clear": False}]
         ),
-        patterns=table(frames.PATTERNS, [{**PATTERN, **vague}]),
+        patterns=table(frames.PATTERNS, [{**PATTERN, **unsure}]),
         correlations=table(frames.CORRELATIONS, [{**TOGETHER, **vague}]),
         what_if=table(frames.WHAT_IF, [{**ADVICE, "events_per_week_ci_low": -1.0}]),
         history=table(frames.HISTORY, [{**THEN, "layer": "all", "pvalue": 0.3}]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from core.insight.patterns import clear
 from core.publish import formats, insight_words, keys
 from core.publish.reports.material import Material
 
@@ -39,14 +40,18 @@ def what_if(material: Material, layer: str | None = None) -> list[str]:
 def patterns(material: Material, layer: str | None = None) -> list[str]:
     """Return the patterns found, and among how many they were looked for."""
     rows = _of_layer(material.rows("patterns"), layer)
-    found = rows[rows["is_found"]].sort_values("qvalue", kind="stable")
+    found = clear(rows)
     looked = formats.count(len(rows))
     if rows.empty:
         return ["No pattern could be looked for: 0 comparisons had sends of both kinds."]
     if found.empty:
         return [f"No pattern was clear among the {looked} that were looked for."]
     said = [insight_words.pattern_sentence(row) for _, row in found.iterrows()]
-    lead = f"Clear: {formats.count(len(found))} of {looked} patterns that were looked for."
+    n = int(found["is_found"].sum())
+    lead = (
+        f"Clear: {formats.count(n)} of {looked} patterns that were looked for, and "
+        f"{formats.count(len(found) - n)} in these sends alone."
+    )
     return [lead, *shortened(said, "patterns")]
 
 

@@ -98,8 +98,11 @@ def of_insight(campaigns: pd.DataFrame) -> SimpleNamespace:
     pattern = {"pattern": "content", "layer": "1", "metric": METRIC, "group": "drop",
                "other": "feature", **_ends("difference", 0.14, 0.07), "qvalue": 0.012,
                "pvalue": 0.002, "df": 11.0, "statistic": 3.9, "family": "content",
-               "evidence": "B", "n_campaigns": 8, "n_other": 5, "is_found": True}  # fmt: skip
-    unclear = {**pattern, "layer": "2", "is_found": False, "qvalue": 0.5}
+               "evidence": "B", "n_campaigns": 8, "n_other": 5, "is_found": True,
+               "is_found_in_sends": True, "in_sends_ci_low": 0.09, "in_sends_ci_high": 0.19,
+               "in_sends_pvalue": 0.001, "in_sends_qvalue": 0.006}  # fmt: skip
+    unclear = {**pattern, "layer": "2", "is_found": False, "qvalue": 0.5,
+               "is_found_in_sends": False, "in_sends_qvalue": 0.4}  # fmt: skip
     groups = [
         {"pattern": "content", "layer": "1", "metric": METRIC, "group": group, "n_campaigns": 8,
          "n_pushes": 900, "evidence": "B", **_ends("rel_effect_size", 0.1 * at, 0.05)}

@@ -99,7 +99,7 @@ def test_executive_summary_rests_on_the_headline():
 
 def test_executive_summary_without_patterns_says_among_how_many():
     of = material()
-    of.insight.patterns["is_found"] = False
+    of.insight.patterns[["is_found", "is_found_in_sends"]] = False
     said = _text(summaries.executive_summary(of))
     assert "No pattern was clear among the 2 that were looked for." in said
 
